@@ -1,0 +1,63 @@
+// Compiled once for each instruction set.
+#include "bench/peaks.h"
+
+#include "ops/simd/int8.h"
+#include "ops/simd/vec.h"
+
+namespace margay::bench::MARGAY_ISA {
+
+using namespace simd;
+
+constexpr int kSums = 12;  // independent chains: more than latency times ports, few enough for 16 registers
+
+static float read_all(const float* p, int64_t floats) {
+  constexpr int kStreams = 8;
+  F32 sum[kStreams];
+  for (int s = 0; s < kStreams; ++s) sum[s] = zero();
+  for (int64_t i = 0; i < floats; i += kStreams * kWidth)
+    for (int s = 0; s < kStreams; ++s) sum[s] += load(p + i + s * kWidth);
+  for (int s = 1; s < kStreams; ++s) sum[0] += sum[s];
+  return simd::sum(sum[0]);
+}
+
+static float fma_rounds(int64_t rounds, float a, float b) {
+  const F32 factor = splat(a), offset = splat(b);
+  F32 sum[kSums];
+  for (int s = 0; s < kSums; ++s) sum[s] = splat(static_cast<float>(s));
+  for (int64_t i = 0; i < rounds; ++i)
+    for (int s = 0; s < kSums; ++s) sum[s] = sum[s] * factor + offset;
+  for (int s = 1; s < kSums; ++s) sum[0] += sum[s];
+  return simd::sum(sum[0]);
+}
+
+#if defined(MARGAY_INT8)
+static int32_t int8_rounds(int64_t rounds, int32_t seed) {
+  Bytes sum[kSums], x = splat_dword(seed);
+  for (int s = 0; s < kSums; ++s) sum[s] = splat_dword(s);
+  const Bytes u = low_nibbles(x);
+  for (int64_t i = 0; i < rounds; ++i)
+    for (int s = 0; s < kSums; ++s) {
+      asm volatile("" : "+v"(x));  // or the product would be computed once
+      sum[s] = dot_nibbles(sum[s], u, x);
+    }
+  for (int s = 1; s < kSums; ++s) sum[0] = add_dwords(sum[0], sum[s]);
+  int32_t lanes[kWidth];
+  store_bytes(lanes, sum[0]);
+  return lanes[0];
+}
+#endif
+
+extern const Peaks peaks;
+const Peaks peaks = {
+    read_all,
+    fma_rounds,
+#if defined(MARGAY_INT8)
+    int8_rounds,
+#else
+    nullptr,
+#endif
+    2.0 * kSums* kWidth,
+    2.0 * kSums* kWidth * 4,
+};
+
+}  // namespace margay::bench::MARGAY_ISA

@@ -1,0 +1,57 @@
+// margay convert: a Hugging Face folder or a GGUF file to GGUF.
+#include <memory>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "cli/command.h"
+#include "cli/convert_report.h"
+#include "convert/quantize.h"
+#include "convert/target_type.h"
+
+namespace margay {
+namespace {
+
+struct Options {
+  std::string source, out, type;
+  int threads = default_threads();
+  bool json = false;
+};
+
+void convert(const Options& options) {
+  set_progress_quiet(options.json);
+  const DType type = options.type.empty() ? default_type(options.source) : target_type(options.type);
+  if (options.type.empty() && !options.json)
+    fmt::print(stderr, "{}: writing {} (the {}; --type chooses another)\n", options.source, type_name(type),
+               type == DType::Q8_0 ? "default" : "source's own type");
+  print_convert_report(options.out, convert_model(options.source, options.out, type, options.threads), options.json);
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.description(
+      "Converts a model to GGUF. SRC is a Hugging Face model folder (config.json, model.safetensors or its\n"
+      "shards, tokenizer.json; Llama models) or a GGUF file, which is written anew in another type. The weights are\n"
+      "streamed: memory does not grow with the model. The disk must hold the result beside the source.");
+  app.add_option("SRC", options->source, "Hugging Face model folder, or GGUF file")->required();
+  app.add_option("-o,--output", options->out, "GGUF file to write; an older one is replaced when all went well")
+      ->required()
+      ->type_name("OUT.gguf");
+  app.add_option("--type", options->type,
+                 "type of the weights: f32, f16, bf16, q8_0 or q4_0 (32, 16, 16, 8.5, 4.5 bits a weight); default: the "
+                 "source's own 16-bit type, or q8_0")
+      ->type_name("TYPE")
+      ->check(check_type_name);
+  app.add_option("-t,--threads", options->threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_flag("--json", options->json, "the report as one JSON object on standard output; no progress");
+  app.footer(
+      "Vectors (norms), feature maps and RoPE factors stay F32 whatever the type; with q4_0 the output head is Q8_0;\n"
+      "matrices whose rows are no multiple of 32 become F16 under q8_0 and q4_0.\n\n"
+      "Example:\n"
+      "  margay convert ~/models/Llama-3.2-1B -o llama-1b.gguf --type q8_0\n");
+  app.callback([options] { convert(*options); });
+}
+
+}  // namespace margay

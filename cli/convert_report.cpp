@@ -1,0 +1,75 @@
+#include "cli/convert_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "convert/target_type.h"
+
+namespace margay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void print_json(const std::string& out, const ConvertReport& report) {
+  Json types = Json::array();
+  for (const auto& [type, total] : report.types)
+    types.push_back({{"type", type_name(type)},
+                     {"tensors", total.tensors},
+                     {"bytes", total.bytes},
+                     {"converted", total.converted},
+                     {"rms_error", total.rms_error()},
+                     {"relative_error", total.relative_error()}});
+  const Json result = {{"file", out},
+                       {"type", type_name(report.type)},
+                       {"tensors", report.tensors},
+                       {"fallbacks", report.fallbacks},
+                       {"bytes_before", report.bytes_before},
+                       {"bytes_after", report.bytes_after},
+                       {"seconds", report.seconds},
+                       {"notes", report.notes},
+                       {"types", types}};
+  fmt::print("{}\n", result.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+std::string bytes_text(uint64_t bytes) { return amount_text(static_cast<double>(bytes), "B"); }
+
+}  // namespace
+
+void print_convert_report(const std::string& out, const ConvertReport& report, bool json) {
+  if (json) {
+    print_json(out, report);
+    return;
+  }
+  fmt::print(
+      stderr, "{}: {} tensors, {} from {} ({:.0f} %) in {}\n", out, report.tensors, bytes_text(report.bytes_after),
+      bytes_text(report.bytes_before),
+      100.0 * static_cast<double>(report.bytes_after) / static_cast<double>(std::max<uint64_t>(report.bytes_before, 1)),
+      duration_text(report.seconds));
+  for (const auto& [type, total] : report.types) {
+    fmt::print(stderr, "  {:<5} {:>4} tensors {:>9}", type_name(type), total.tensors, bytes_text(total.bytes));
+    if (total.squared_error > 0)
+      fmt::print(stderr, "  root-mean-square error {:.2e}, {:.3g} % of the weights'", total.rms_error(),
+                 100 * total.relative_error());
+    fmt::print(stderr, "\n");
+  }
+  if (report.fallbacks)
+    fmt::print(stderr, "  {} tensor{} F16: the rows are no multiple of {}'s blocks of {}\n", report.fallbacks,
+               report.fallbacks == 1 ? " is" : "s are", type_name(report.type), type_info(report.type).block_length);
+  for (const std::string& note : report.notes) fmt::print(stderr, "  note: {}\n", note);
+}
+
+std::string check_type_name(const std::string& name) {
+  try {
+    target_type(name);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace margay

@@ -1,0 +1,83 @@
+#include "cli/options.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/threads.h"
+
+namespace margay {
+namespace {
+
+// Interruptible: Ctrl-C while a terminal is read.
+std::string read_stdin() {
+  std::string text;
+  char piece[1 << 16];
+  for (;;) {
+    const ssize_t bytes = read(STDIN_FILENO, piece, sizeof piece);
+    throw_if_interrupted();
+    require(bytes >= 0, "cannot read standard input");
+    if (bytes == 0) return text;
+    text.append(piece, static_cast<size_t>(bytes));
+  }
+}
+
+}  // namespace
+
+void add_threads(CLI::App& app, int& threads) {
+  threads = default_threads();
+  app.add_option("-t,--threads", threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
+}
+
+void add_json(CLI::App& app, bool& json, const std::string& what) { app.add_flag("--json", json, what); }
+
+void add_model(CLI::App& app, std::string& path) {
+  app.add_option("MODEL", path, "GGUF model, softmax or linearized")->required();
+}
+
+void add_sampling(CLI::App& app, SamplerOptions& sampler) {
+  app.add_option("--temp", sampler.temperature, "temperature; 0: always the most likely token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--top-k", sampler.top_k, "draw from the K most likely tokens; 0: all")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
+  app.add_option("--top-p", sampler.top_p, "draw from the fewest tokens whose probabilities reach P; 1: all")
+      ->check(CLI::Range(1e-6f, 1.0f))
+      ->capture_default_str();
+  app.add_option("--min-p", sampler.min_p, "leave out tokens less likely than P times the most likely one; 0: none")
+      ->check(CLI::Range(0.0f, 1.0f))
+      ->capture_default_str();
+  app.add_option("--repeat-penalty", sampler.repeat_penalty, "above 1: makes recent tokens less likely")
+      ->check(CLI::Range(0.01f, 100.0f))
+      ->capture_default_str();
+  app.add_option("--repeat-last-n", sampler.repeat_last_n, "tokens that count as recent")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+}
+
+void add_text(CLI::App& app, TextSource& source, const std::string& what) {
+  CLI::Option* text = app.add_option("-p,--prompt", source.text, what)->type_name("TEXT");
+  app.add_option("-f,--file", source.file, what + ", from a file; - is standard input")
+      ->type_name("FILE")
+      ->excludes(text);
+}
+
+std::string read_file_or_stdin(const std::string& path) { return path == "-" ? read_stdin() : read_text_file(path); }
+
+std::string read_text(const TextSource& source) {
+  if (source.text) return *source.text;
+  if (!source.file.empty()) return read_file_or_stdin(source.file);
+  if (isatty(STDIN_FILENO)) throw CLI::ValidationError("no text: give -p TEXT, -f FILE, or a text on standard input");
+  return read_stdin();
+}
+
+void print_out(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  require(written && std::fflush(stdout) == 0, "cannot write to standard output");
+}
+
+}  // namespace margay

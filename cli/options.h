@@ -1,0 +1,33 @@
+// Options and habits that several commands share.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "runtime/sampler.h"
+
+namespace margay {
+
+void add_threads(CLI::App& app, int& threads);
+void add_json(CLI::App& app, bool& json, const std::string& what);
+void add_model(CLI::App& app, std::string& path);
+// --temp, --top-k, --top-p, --min-p, --repeat-penalty, --repeat-last-n; what `sampler` holds are the defaults.
+void add_sampling(CLI::App& app, SamplerOptions& sampler);
+
+// A text from an argument, a file or standard input.
+struct TextSource {
+  std::optional<std::string> text;  // -p
+  std::string file;                 // -f; "-" is standard input
+};
+void add_text(CLI::App& app, TextSource& source, const std::string& what);
+// The text; from standard input when neither option was given and it is no terminal. Throws CLI::ValidationError when
+// there is nothing to read, Error when reading fails.
+std::string read_text(const TextSource& source);
+// A file's text, "-" for standard input.
+std::string read_file_or_stdin(const std::string& path);
+
+// Writes to standard output at once. Throws Error when that fails (a full disk).
+void print_out(std::string_view text);
+
+}  // namespace margay

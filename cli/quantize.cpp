@@ -1,0 +1,51 @@
+// margay quantize: a GGUF file to one of another type.
+#include "convert/quantize.h"
+
+#include <memory>
+
+#include "base/progress.h"
+#include "base/threads.h"
+#include "cli/command.h"
+#include "cli/convert_report.h"
+#include "convert/target_type.h"
+
+namespace margay {
+namespace {
+
+struct Options {
+  std::string in, out, type;
+  int threads = default_threads();
+  bool json = false;
+};
+
+void quantize(const Options& options) {
+  set_progress_quiet(options.json);
+  const ConvertReport report = quantize_gguf(options.in, options.out, target_type(options.type), options.threads);
+  print_convert_report(options.out, report, options.json);
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.description(
+      "Writes a GGUF model with its weights in another type and tells how far they moved: the root-mean-square\n"
+      "difference, and that as a part of the weights' own. Works for linearized models too. The weights are streamed:\n"
+      "memory does not grow with the model.");
+  app.add_option("IN.gguf", options->in, "model to read; best an F16, BF16 or F32 one")->required();
+  app.add_option("OUT.gguf", options->out, "model to write; an older one is replaced when all went well")->required();
+  app.add_option("TYPE", options->type,
+                 "q4_0 (4.5 bits a weight), q8_0 (8.5), f16 or bf16 (16), f32; in any case of letters")
+      ->required()
+      ->check(check_type_name);
+  app.add_option("-t,--threads", options->threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_flag("--json", options->json, "the report as one JSON object on standard output; no progress");
+  app.footer(
+      "Vectors (norms), feature maps and RoPE factors stay F32 whatever the type; with q4_0 the output head is Q8_0;\n"
+      "matrices whose rows are no multiple of 32 become F16 under q8_0 and q4_0.\n\n"
+      "Example:\n"
+      "  margay quantize llama-1b-f16.gguf llama-1b-q4.gguf q4_0\n");
+  app.callback([options] { quantize(*options); });
+}
+
+}  // namespace margay

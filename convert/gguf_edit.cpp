@@ -1,0 +1,76 @@
+#include "convert/gguf_edit.h"
+
+#include "base/error.h"
+#include "convert/target_type.h"
+
+namespace margay {
+namespace {
+
+// The base's keys under the new architecture's name. An older linearization's keys go: write_model_config() writes them
+// anew where they still hold.
+void copy_renamed(GgufWriter& writer, const GgufFile& base, const ModelEdit& edit) {
+  const std::string old_prefix = std::string(base.string("general.architecture")) + ".";
+  const std::string new_prefix = edit.config.architecture + (edit.linear.any() ? "-linear." : ".");
+  for (const GgufMetadata& entry : base.metadata()) {
+    std::string key(entry.key);
+    if (key.starts_with(old_prefix)) {
+      if (key.starts_with(old_prefix + "attention.linear.")) continue;
+      key = new_prefix + key.substr(old_prefix.size());
+    }
+    writer.set(key,
+               {entry.type, std::string(reinterpret_cast<const char*>(entry.payload.data()), entry.payload.size())});
+  }
+}
+
+TensorJob edited_job(const std::string& name, const EditedTensor& edited, ConvertReport& report) {
+  const Shape& shape = edited.weight.shape;
+  TensorJob job{name,
+                {shape.dim, shape.dim + shape.rank},
+                edited.weight.dtype,
+                edited.wanted,
+                static_cast<const std::byte*>(edited.weight.data)};
+  require(!job.shape.empty(), "tensor {} has no shape", name);
+  if (job.shape.back() % type_info(job.to).block_length != 0) {
+    job.to = DType::F16;
+    ++report.fallbacks;
+  }
+  return job;
+}
+
+// The type of most of the matrices' bytes.
+DType main_type(const std::vector<TensorJob>& jobs) {
+  std::map<DType, uint64_t> bytes;
+  DType most = DType::F32;
+  for (const TensorJob& job : jobs) {
+    if (job.shape.size() != 2) continue;
+    if ((bytes[job.to] += tensor_bytes(job.to, job.shape, job.name)) > bytes[most]) most = job.to;
+  }
+  return most;
+}
+
+}  // namespace
+
+ConvertReport write_model(const std::string& path, const GgufFile& base, const ModelEdit& edit, int threads) {
+  check_output(path, {base.path()});
+  ConvertReport report;
+  std::vector<TensorJob> jobs;
+  for (const TensorEntry& tensor : base.tensors()) {
+    const auto edited = edit.tensors.find(tensor.name);
+    jobs.push_back(edited != edit.tensors.end()
+                       ? edited_job(tensor.name, edited->second, report)
+                       : TensorJob{tensor.name, tensor.shape, tensor.dtype, tensor.dtype, tensor.data});
+  }
+  for (const auto& [name, edited] : edit.tensors)
+    if (!base.find(name)) jobs.push_back(edited_job(name, edited, report));
+
+  GgufWriter writer;
+  copy_renamed(writer, base, edit);
+  write_model_config(writer, edit.config, edit.linear);
+  report.type = main_type(jobs);
+  if (const auto file_type = gguf_file_type(report.type)) writer.set("general.file_type", *file_type);
+  for (const auto& [key, value] : edit.metadata) writer.set(key, value);
+  write_tensors(writer, path, jobs, threads, report);
+  return report;
+}
+
+}  // namespace margay

@@ -1,0 +1,109 @@
+#include "convert/import_huggingface.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "convert/huggingface_llama.h"
+#include "convert/target_type.h"
+#include "formats/tokenizer.h"
+
+namespace margay {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One line with everything that is missing, before anything is read.
+void check_folder(const std::string& folder) {
+  require(file_exists(folder), "{}: does not exist", folder);
+  require(is_directory(folder), "{}: is a file, expected a Hugging Face model folder", folder);
+  const auto has = [&](const char* name) { return file_exists(folder + "/" + name); };
+  std::string missing;
+  const auto miss = [&](const char* name) { missing += (missing.empty() ? "" : ", ") + std::string(name); };
+  if (!has("config.json")) miss("config.json");
+  const bool weights = has("model.safetensors") || has("model.safetensors.index.json");
+  if (!weights) miss("model.safetensors");
+  if (!has("tokenizer.json")) miss("tokenizer.json");
+  if (missing.empty()) return;
+  const bool pytorch = !weights && (has("pytorch_model.bin") || has("pytorch_model.bin.index.json"));
+  const bool sentencepiece = !has("tokenizer.json") && has("tokenizer.model");
+  fail("{}: lacks {}; {}", folder, missing,
+       pytorch         ? "its PyTorch weights cannot be read yet: save them as safetensors"
+       : sentencepiece ? "its tokenizer.model (SentencePiece) cannot be read yet: save the tokenizer as tokenizer.json"
+                       : "copy the whole model folder, as downloaded");
+}
+
+// The files that the conversion reads and must not overwrite.
+std::vector<std::string> input_files(const std::string& folder) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path().string());
+  return files;
+}
+
+std::string folder_name(const std::string& folder) {
+  std::error_code error;
+  const fs::path path = fs::canonical(folder, error);
+  return error || path.filename().empty() ? "model" : path.filename().string();
+}
+
+const std::byte* as_bytes(const std::vector<float>& values) {
+  return reinterpret_cast<const std::byte*>(values.data());
+}
+
+}  // namespace
+
+DType huggingface_type(const std::string& folder) {
+  check_folder(folder);
+  const Safetensors source(folder);
+  std::map<DType, uint64_t> bytes;
+  DType most = DType::F32;
+  for (const TensorEntry& tensor : source.tensors())
+    if (tensor.shape.size() >= 2 && (bytes[tensor.dtype] += tensor.bytes) > bytes[most]) most = tensor.dtype;
+  return most;
+}
+
+ConvertReport import_huggingface(const std::string& folder, const std::string& out, DType type, int threads) {
+  require(gguf_file_type(type).has_value(), "{}: models of type {} cannot be written yet", out, type_name(type));
+  check_folder(folder);
+  check_output(out, input_files(folder));
+  const HfConfig hf(folder);
+  const ModelConfig config = llama_config(hf);
+  const bool tied = hf.boolean_or("tie_word_embeddings", false);
+  const std::vector<float> factors = rope_factors(hf, config);
+  const Safetensors source(folder);
+  const std::vector<TensorName> names = llama_tensors(config, tied);
+  check_tensors(source, names, tied);
+  const Tokenizer tokenizer = Tokenizer::from_huggingface(folder);
+  require(tokenizer.vocab_size() <= config.vocabulary,
+          "{}: the tokenizer has {} tokens, config.json's vocab_size is {}", folder, tokenizer.vocab_size(),
+          config.vocabulary);
+
+  GgufWriter writer;
+  writer.set("general.architecture", config.architecture);  // GGUF's first key
+  writer.set("general.type", "model");
+  writer.set("general.name", folder_name(folder));
+  writer.set("general.file_type", *gguf_file_type(type));
+  writer.set("general.quantization_version", uint32_t{2});
+  write_model_config(writer, config, {});
+  tokenizer.to_gguf(writer);
+
+  ConvertReport report;
+  report.type = type;
+  std::vector<TensorJob> jobs;
+  for (const TensorName& name : names) {
+    const TensorEntry& tensor = source.tensor(name.source);
+    const TargetChoice choice = choose_type(name.target, name.shape, type, tied);
+    report.fallbacks += choice.fallback;
+    if (choice.better)
+      report.notes.push_back(
+          fmt::format("{} is {}: the output head keeps more bits", name.target, type_name(choice.type)));
+    jobs.push_back({name.target, name.shape, tensor.dtype, choice.type, tensor.data, name.rope ? config.head_dim : 0});
+  }
+  if (!factors.empty())
+    jobs.push_back(
+        {"rope_freqs.weight", {static_cast<int64_t>(factors.size())}, DType::F32, DType::F32, as_bytes(factors)});
+  write_tensors(writer, out, jobs, threads, report);
+  return report;
+}
+
+}  // namespace margay

@@ -1,0 +1,13 @@
+// What a path given by the user is.
+#pragma once
+#include <string>
+
+namespace margay {
+
+enum class SourceKind { kGguf, kSafetensors, kHuggingFace };
+
+// Looks at the file's first bytes, or at what the folder holds. Throws Error saying what is missing, or what margay
+// cannot read yet (PyTorch's .bin, .pt and .pth).
+SourceKind detect_source(const std::string& path);
+
+}  // namespace margay

@@ -1,0 +1,211 @@
+#include "convert/tensor_stream.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "convert/rope_permutation.h"
+#include "ops/quant/convert.h"
+
+namespace margay {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int64_t kChunkBytes = 8 << 20;  // of output that is converted at a time
+
+bool convertible(DType type) {
+  if (type == DType::F64) return true;
+  float value = 0;
+  try {
+    dequantize_row(type, &value, &value, 0);
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
+void check_job(const TensorJob& job) {
+  if (job.from == job.to) return;
+  require(convertible(job.from) && convertible(job.to), "tensor {}: {} cannot be converted to {} yet", job.name,
+          type_name(job.from), type_name(job.to));
+}
+
+// One thread's memory: a row in three forms.
+struct RowBuffers {
+  std::vector<std::byte> source;  // aligned copy
+  std::vector<float> values, back;
+};
+
+void read_row(const TensorJob& job, const std::byte* row, int64_t n, RowBuffers& buffers) {
+  const auto bytes = static_cast<size_t>(row_bytes(job.from, n));
+  buffers.source.resize(bytes);
+  buffers.values.resize(static_cast<size_t>(n));
+  std::memcpy(buffers.source.data(), row, bytes);
+  if (job.from != DType::F64) {
+    dequantize_row(job.from, buffers.source.data(), buffers.values.data(), n);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    double value;
+    std::memcpy(&value, row + i * 8, 8);
+    buffers.values[static_cast<size_t>(i)] = static_cast<float>(value);
+  }
+}
+
+struct RowResult {
+  double squared_error = 0, squared = 0;
+  int64_t bad = -1;  // a column where the source or the result is not finite
+};
+
+RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers) {
+  read_row(job, row, n, buffers);
+  quantize_row(job.to, buffers.values.data(), out, n);
+  buffers.back.resize(static_cast<size_t>(n));
+  dequantize_row(job.to, out, buffers.back.data(), n);
+  RowResult result;
+  for (int64_t i = 0; i < n; ++i) {
+    const double value = buffers.values[static_cast<size_t>(i)];
+    const double error = buffers.back[static_cast<size_t>(i)] - value;
+    if (!std::isfinite(error) && result.bad < 0) result.bad = i;
+    result.squared_error += error * error;
+    result.squared += value * value;
+  }
+  return result;
+}
+
+// Says which value of the source a type cannot hold. A row's own values tell a damaged source from a narrow type.
+[[noreturn]] void fail_not_finite(const TensorJob& job, const std::byte* row, int64_t r, int64_t n, int64_t column) {
+  RowBuffers buffers;
+  read_row(job, row, n, buffers);
+  const float value = buffers.values[static_cast<size_t>(column)];
+  require(std::isfinite(value), "tensor {}: row {}, column {} is {}: the source is damaged", job.name, r, column,
+          value);
+  fail("tensor {}: row {}, column {} is {}, which {} cannot hold; use bf16 or f32", job.name, r, column, value,
+       type_name(job.to));
+}
+
+class Stream {
+ public:
+  Stream(int threads, Progress& progress, ConvertReport& report)
+      : team_(threads), buffers_(static_cast<size_t>(threads)), progress_(progress), report_(report) {}
+
+  void write(const TensorJob& job, const GgufWriter::Sink& sink) {
+    const int64_t columns = job.shape.back();
+    int64_t elements = 1;
+    for (const int64_t dimension : job.shape) elements *= dimension;
+    TypeTotal& total = report_.types[job.to];
+    total.tensors += 1;
+    if (elements == 0) return;
+    const int64_t rows = elements / columns, row_out = row_bytes(job.to, columns),
+                  step = std::max<int64_t>(1, kChunkBytes / row_out);
+    for (int64_t begin = 0; begin < rows; begin += step) {
+      throw_if_interrupted();
+      const int64_t count = std::min(step, rows - begin);
+      const auto bytes = static_cast<size_t>(count * row_out);
+      if (job.from == job.to && job.rope_head == 0) {
+        sink(job.data + begin * row_out, bytes);
+      } else {
+        chunk_.resize(bytes);
+        convert_chunk(job, begin, count, columns, total);
+        sink(chunk_.data(), bytes);
+      }
+      total.bytes += bytes;
+      progress_.advance(static_cast<int64_t>(bytes));
+    }
+  }
+
+ private:
+  const std::byte* source_row(const TensorJob& job, int64_t row, int64_t columns) const {
+    const int64_t from = job.rope_head ? half_split_row(row, job.rope_head) : row;
+    return job.data + from * row_bytes(job.from, columns);
+  }
+
+  void convert_chunk(const TensorJob& job, int64_t begin, int64_t count, int64_t columns, TypeTotal& total) {
+    const int64_t row_out = row_bytes(job.to, columns);
+    results_.assign(static_cast<size_t>(count), {});
+    team_.run([&](int thread) {
+      // Nothing in here throws: check_job() has seen the types and the rows fit them.
+      for (int64_t i = count * thread / team_.size(); i < count * (thread + 1) / team_.size(); ++i) {
+        const std::byte* row = source_row(job, begin + i, columns);
+        std::byte* out = chunk_.data() + i * row_out;
+        if (job.from == job.to) std::memcpy(out, row, static_cast<size_t>(row_out));
+        else
+          results_[static_cast<size_t>(i)] = convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)]);
+      }
+    });
+    if (job.from == job.to) return;
+    // Summed by rows, in order: the report does not depend on the number of threads.
+    for (int64_t i = 0; i < count; ++i) {
+      const RowResult& result = results_[static_cast<size_t>(i)];
+      if (result.bad >= 0) fail_not_finite(job, source_row(job, begin + i, columns), begin + i, columns, result.bad);
+      total.squared_error += result.squared_error;
+      total.squared += result.squared;
+    }
+    total.converted += count * columns;
+  }
+
+  Team team_;
+  std::vector<RowBuffers> buffers_;
+  std::vector<std::byte> chunk_;
+  std::vector<RowResult> results_;
+  Progress& progress_;
+  ConvertReport& report_;
+};
+
+std::string folder_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+void check_disk(const std::string& out, uint64_t bytes) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder_of(out), error);
+  if (error) return;  // the write itself will tell
+  require(space.available >= bytes, "{}: needs {}, its disk has {} free", out,
+          amount_text(static_cast<double>(bytes), "B"), amount_text(static_cast<double>(space.available), "B"));
+}
+
+}  // namespace
+
+double TypeTotal::rms_error() const {
+  return converted > 0 ? std::sqrt(squared_error / static_cast<double>(converted)) : 0;
+}
+
+double TypeTotal::relative_error() const { return squared > 0 ? std::sqrt(squared_error / squared) : 0; }
+
+void check_output(const std::string& out, const std::vector<std::string>& inputs) {
+  std::error_code ignored;
+  require(!out.empty(), "no output file is named");
+  require(!is_directory(out), "{}: is a folder; name the file to write", out);
+  require(is_directory(folder_of(out)), "{}: there is no folder {}; create it first", out, folder_of(out));
+  for (const std::string& input : inputs)
+    require(!fs::equivalent(out, input, ignored), "{}: is the input itself; name another output file", out);
+}
+
+void write_tensors(GgufWriter& writer, const std::string& out, const std::vector<TensorJob>& jobs, int threads,
+                   ConvertReport& report) {
+  const auto start = std::chrono::steady_clock::now();
+  int64_t total = 0;
+  for (const TensorJob& job : jobs) {
+    check_job(job);
+    const size_t index = writer.add_tensor(job.name, job.to, job.shape);
+    total += static_cast<int64_t>(writer.tensor(index).bytes);
+    report.bytes_before += tensor_bytes(job.from, job.shape, "tensor " + job.name);
+  }
+  check_disk(out, writer.data_bytes());
+  Progress progress("writing " + out, total, "B");
+  Stream stream(threads, progress, report);
+  writer.write(out, [&](size_t index, const GgufWriter::Sink& sink) { stream.write(jobs[index], sink); });
+  progress.finish();
+  report.tensors += static_cast<int64_t>(jobs.size());
+  report.bytes_after += static_cast<uint64_t>(total);
+  report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace margay

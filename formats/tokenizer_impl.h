@@ -1,0 +1,58 @@
+// The inside of Tokenizer: what its loaders fill in.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "formats/added_tokens.h"
+#include "formats/bpe.h"
+#include "formats/normalizer.h"
+#include "formats/pre_tokenizer.h"
+#include "formats/tokenizer.h"
+
+namespace margay {
+
+struct Tokenizer::Impl {
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  Bpe bpe;
+  std::vector<AddedToken> added;
+  AddedTokenFinder raw_finder, normalized_finder;  // in the text as it came, and after the normalizer
+  std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> added_ids;
+  std::vector<int32_t> prefix, suffix;  // what the post-processor puts around a text
+
+  std::vector<std::string> texts;  // by id, as the vocabulary spells them; empty where no token has the id
+  std::vector<char> special;       // by id
+  std::optional<int32_t> bos;
+  std::vector<int32_t> eos;
+  std::string chat_template;
+  std::string json_text;  // the tokenizer.json this was loaded from
+
+  // One cache for all calls; a call that finds it taken by another thread uses its own.
+  mutable std::mutex cache_mutex;
+  mutable WordCache cache;
+
+  // Reads a whole tokenizer.json. `where` names it in errors.
+  Impl(const nlohmann::json& json, std::string text, const std::string& where);
+
+  std::optional<int32_t> find(std::string_view text) const;
+  bool is_token(int64_t id) const { return id >= 0 && id < static_cast<int64_t>(texts.size()) && !texts[id].empty(); }
+  // Makes encode() begin with bos, or not, whatever the post-processor says.
+  void set_adds_bos(bool adds);
+  void set_adds_eos(bool adds);
+  void add_eos(int64_t id);  // ignored when it is no token or known already
+
+ private:
+  void read_added_tokens(const nlohmann::json& json, const std::string& where);
+  void read_post_processor(const nlohmann::json& json, const std::string& where, int depth);
+  void read_template(const nlohmann::json& json, const std::string& where);
+  void collect_texts(const std::string& where);
+};
+
+}  // namespace margay

@@ -1,0 +1,36 @@
+#include "models/model.h"
+
+namespace margay {
+
+Model::Model(const std::string& path)
+    : file(path),
+      config(read_model_config(file)),
+      linear(read_linear_config(file, config)),
+      weights(file),
+      tokenizer(Tokenizer::from_gguf(file)) {
+  architecture_info(config.architecture);
+  require(tokenizer.vocab_size() <= config.vocabulary, "{}: the tokenizer has {} tokens, the model only {}", path,
+          tokenizer.vocab_size(), config.vocabulary);
+}
+
+int64_t Model::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const TensorEntry& tensor : file.tensors()) bytes += static_cast<int64_t>(tensor.bytes);
+  return bytes;
+}
+
+int64_t Model::linear_state_bytes() const {
+  int64_t bytes = 0;
+  for (int64_t l = 0; l < config.layers; ++l)
+    if (linear.layer(l)) bytes += linear_state_layout(config, linear).floats() * 4;
+  return bytes;
+}
+
+int64_t Model::kv_bytes_per_token() const {
+  int64_t bytes = 0;
+  for (int64_t l = 0; l < config.layers; ++l)
+    if (!linear.layer(l)) bytes += 2 * config.kv_heads * config.head_dim * 4;
+  return bytes;
+}
+
+}  // namespace margay

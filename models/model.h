@@ -1,0 +1,31 @@
+// A model file, opened: mapped weights, configuration, tokenizer.
+#pragma once
+#include <string>
+
+#include "formats/gguf.h"
+#include "formats/tokenizer.h"
+#include "models/build.h"
+
+namespace margay {
+
+class Model {
+ public:
+  // Opens a GGUF file. Throws Error naming what is wrong or not supported.
+  explicit Model(const std::string& path);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const GgufFile file;
+  const ModelConfig config;
+  const LinearConfig linear;  // linear.any() is false for a softmax model
+  const WeightSet weights;
+  const Tokenizer tokenizer;
+
+  int64_t weight_bytes() const;  // of all tensors
+  // Bytes of a sequence's state: constant part (linearized layers) and, for each token of capacity, the KV caches'
+  // part.
+  int64_t linear_state_bytes() const;
+  int64_t kv_bytes_per_token() const;
+};
+
+}  // namespace margay

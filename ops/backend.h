@@ -1,0 +1,11 @@
+// The kernel table of the CPU, one an instruction set.
+#pragma once
+#include "base/cpu.h"
+#include "ops/graph.h"
+
+namespace margay {
+
+// Kernels in the order of OpId. Throws Error when the build or the machine lacks the instruction set.
+const Kernel* cpu_kernels(Isa isa);
+
+}  // namespace margay

@@ -1,0 +1,62 @@
+#include "ops/quant/convert.h"
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "ops/quant/q4_0.h"
+#include "ops/quant/q8_0.h"
+
+namespace margay {
+namespace {
+
+template <class Block>
+void dequantize_blocks(const void* row, float* out, int64_t n) {
+  for (int64_t b = 0; b < n / 32; ++b) dequantize_block(static_cast<const Block*>(row)[b], out + 32 * b);
+}
+
+template <class Block>
+void quantize_blocks(const float* row, void* out, int64_t n) {
+  for (int64_t b = 0; b < n / 32; ++b) quantize_block(row + 32 * b, static_cast<Block*>(out) + b);
+}
+
+template <float (*convert)(uint16_t)>
+void widen(const void* row, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = convert(static_cast<const uint16_t*>(row)[i]);
+}
+
+template <uint16_t (*convert)(float)>
+void narrow(const float* row, void* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) static_cast<uint16_t*>(out)[i] = convert(row[i]);
+}
+
+void copy_out(const void* row, float* out, int64_t n) { std::memcpy(out, row, static_cast<size_t>(n) * 4); }
+void copy_in(const float* row, void* out, int64_t n) { std::memcpy(out, row, static_cast<size_t>(n) * 4); }
+
+struct Conversion {
+  DType type;
+  void (*dequantize)(const void* row, float* out, int64_t n);
+  void (*quantize)(const float* row, void* out, int64_t n);
+};
+
+constexpr Conversion kConversions[] = {
+    {DType::F32, copy_out, copy_in},
+    {DType::F16, widen<half_to_float>, narrow<float_to_half>},
+    {DType::BF16, widen<bf16_to_float>, narrow<float_to_bf16>},
+    {DType::Q8_0, dequantize_blocks<BlockQ8_0>, quantize_blocks<BlockQ8_0>},
+    {DType::Q4_0, dequantize_blocks<BlockQ4_0>, quantize_blocks<BlockQ4_0>},
+};
+
+const Conversion& conversion(DType type, int64_t n) {
+  row_bytes(type, n);  // throws where n does not fit
+  for (const Conversion& row : kConversions)
+    if (row.type == type) return row;
+  fail("tensors of type {} cannot be converted yet; F32, F16, BF16, Q8_0 and Q4_0 can", type_name(type));
+}
+
+}  // namespace
+
+void dequantize_row(DType type, const void* row, float* out, int64_t n) { conversion(type, n).dequantize(row, out, n); }
+void quantize_row(DType type, const float* row, void* out, int64_t n) { conversion(type, n).quantize(row, out, n); }
+
+}  // namespace margay

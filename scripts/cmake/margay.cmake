@@ -1,0 +1,28 @@
+# Helpers of the build: packages, warnings, one library per folder.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+
+add_library(margay_flags INTERFACE)
+target_include_directories(margay_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(margay_flags INTERFACE -Wall -Wextra -Wpedantic -Werror -Wno-unknown-pragmas)
+if(MARGAY_SANITIZE)
+  target_compile_options(margay_flags INTERFACE -fsanitize=${MARGAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  target_link_options(margay_flags INTERFACE -fsanitize=${MARGAY_SANITIZE})
+  target_compile_definitions(margay_flags INTERFACE MARGAY_SANITIZED)
+endif()
+
+# margay_library(<folder> <libraries...>): every .cpp of the folder that is not a kernel, a table of cases or a main.
+function(margay_library folder)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/ops/([a-z0-9]+/)?(cpu|cpu_[a-z0-9_]+|cases)\\.cpp$")
+  add_library(margay_${folder} STATIC ${sources})
+  target_link_libraries(margay_${folder} PUBLIC margay_flags fmt::fmt ${ARGN})
+endfunction()

@@ -1,0 +1,96 @@
+// Real vocabularies and other projects' files, from ../shared/data where that is present.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
+#include "formats/tokenizer.h"
+#include "tests/test_data.h"
+
+namespace margay {
+namespace {
+
+// The folder an archive of ../shared/data unpacks to; empty when there is no such archive.
+std::string unpacked(const std::string& name) {
+  const std::string archive = std::string(MARGAY_SOURCE) + "/../shared/data/" + name + ".tar.xz";
+  if (!file_exists(archive)) return {};
+  const std::string folder = test::scratch(name);
+  const std::string command = "mkdir -p '" + folder + "' && tar xJf '" + archive + "' -C '" + folder + "'";
+  if (!file_exists(folder + "/done") && std::system((command + " && touch '" + folder + "/done'").c_str()) != 0)
+    return {};
+  return folder;
+}
+
+std::vector<std::string> cases(const std::string& path) {
+  const std::string text = read_text_file(path), mark = "\n__ggml_vocab_test__\n";
+  std::vector<std::string> result;
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = text.find(mark, start);
+    result.push_back(text.substr(start, end - start));
+    if (end == std::string::npos) break;
+    start = end + mark.size();
+    if (start == text.size()) break;  // the last mark ends the last case
+  }
+  return result;
+}
+
+class RealVocabulary : public testing::TestWithParam<const char*> {};
+
+TEST_P(RealVocabulary, GivesTheExpectedIds) {
+  const std::string folder = unpacked("tokenizers");
+  if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
+  const std::string path = folder + "/gguf-vocab/ggml-vocab-" + GetParam() + ".gguf";
+  const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(path));
+  const auto inputs = cases(path + ".inp");
+  std::ifstream expected(path + ".out");
+  ASSERT_GT(inputs.size(), 40u);
+  for (const std::string& input : inputs) {
+    std::string line;
+    ASSERT_TRUE(std::getline(expected, line));
+    std::istringstream numbers(line);
+    std::vector<int32_t> ids;
+    for (int32_t id; numbers >> id;) ids.push_back(id);
+    EXPECT_EQ(tokenizer.encode(input, false), ids) << input;
+    // deepseek-coder has added tokens such as "ü", which Hugging Face's ByteLevel decoder takes for a byte.
+    if (GetParam() == std::string("deepseek-coder")) continue;
+    EXPECT_EQ(tokenizer.decode(ids), input);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Gguf, RealVocabulary, testing::Values("gpt-2", "falcon", "starcoder", "deepseek-coder"));
+
+TEST(SharedData, SentencePieceIsRefusedByName) {
+  const std::string folder = unpacked("tokenizers");
+  if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
+  const GgufFile file(folder + "/gguf-vocab/ggml-vocab-llama-spm.gguf");
+  EXPECT_EQ(file.strings("tokenizer.ggml.tokens").size(), 32000u);
+  EXPECT_THROW(Tokenizer::from_gguf(file), Error);
+}
+
+TEST(SharedData, PhiTokenizerJson) {
+  const std::string folder = unpacked("tokenizers");
+  if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
+  const Tokenizer tokenizer = Tokenizer::from_huggingface(folder + "/phi-2");
+  const std::string text = "def f(x):\n        return x  # \t\u4f60\u597d <|endoftext|>";
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, false)), text);
+  EXPECT_EQ(tokenizer.eos(), std::vector<int32_t>{50256});
+  EXPECT_EQ(tokenizer.encode("Hello world", false), (std::vector<int32_t>{15496, 995}));
+}
+
+TEST(SharedData, FilesOfOtherProjects) {
+  const std::string folder = unpacked("parser-inputs");
+  if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/parser-inputs.tar.xz";
+  const Safetensors layers(folder + "/burn/safetensors-tests/tests/multi_layer/multi_layer.safetensors");
+  EXPECT_FALSE(layers.tensors().empty());
+  EXPECT_FALSE(Safetensors(folder + "/weight-inspect/tiny.safetensors").tensors().empty());
+  EXPECT_TRUE(GgufFile(folder + "/weight-inspect/empty.gguf").tensors().empty());
+  EXPECT_THROW(GgufFile(folder + "/weight-inspect/tiny.gguf"), Error);  // announces data that is not there
+}
+
+}  // namespace
+}  // namespace margay

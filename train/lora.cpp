@@ -1,0 +1,79 @@
+#include "train/lora.h"
+
+#include <cmath>
+#include <sstream>
+
+#include "ops/quant/convert.h"
+
+namespace margay {
+
+std::vector<std::string> lora_targets(const std::string& list) {
+  static const std::vector<std::pair<const char*, const char*>> kNames = {
+      {"q", "attn_q"},      {"k", "attn_k"},  {"v", "attn_v"},     {"o", "attn_output"},
+      {"gate", "ffn_gate"}, {"up", "ffn_up"}, {"down", "ffn_down"}};
+  std::vector<std::string> targets;
+  std::istringstream stream(list);
+  for (std::string item; std::getline(stream, item, ',');) {
+    const size_t before = targets.size();
+    for (const auto& [name, gguf] : kNames)
+      if (item == name || item == gguf) targets.push_back(gguf);
+    require(targets.size() == before + 1, "unknown LoRA target '{}'; there are q, k, v, o, gate, up and down", item);
+  }
+  require(!targets.empty(), "no LoRA target given; there are q, k, v, o, gate, up and down");
+  return targets;
+}
+
+void add_lora_parameters(ParameterSet& parameters, const ModelConfig& config, const LinearConfig& linear,
+                         const WeightSet& weights, const LoraOptions& lora, uint64_t seed) {
+  require(lora.rank >= 1 && lora.rank <= config.width, "LoRA rank {}: use 1 to {}", lora.rank, config.width);
+  Random random(seed);
+  for (int64_t l = 0; l < config.layers; ++l) {
+    if (!linear.layer(l)) continue;
+    for (const std::string& target : lora.targets) {
+      const std::string name = block_name(l, (target + ".weight").c_str());
+      const Shape shape = weights.get(name, make_shape({-1, -1})).shape;  // [out, in]
+      Parameter& a = parameters.add(name + ".lora_a", make_shape({lora.rank, shape.dim[1]}));
+      parameters.add(name + ".lora_b", make_shape({shape.dim[0], lora.rank}));
+      const float bound = 1 / std::sqrt(static_cast<float>(shape.dim[1]));
+      for (int64_t i = 0; i < a.count(); ++i) a.values()[i] = bound * (2 * static_cast<float>(random.uniform()) - 1);
+    }
+  }
+}
+
+RecordModel lora_model(const ModelConfig& config, const LinearConfig& linear, const WeightSet& weights,
+                       const LoraOptions& lora, bool float_products) {
+  const LoraScale scale{lora.scale()};
+  return [&config, &linear, &weights, scale, float_products](int64_t sequences, int64_t tokens) {
+    BuildOptions options;
+    options.sequences = sequences;
+    options.tokens = tokens;
+    options.float_products = float_products;
+    return build_model(config, linear, weights, options, scale);
+  };
+}
+
+Objective next_token_objective(BuiltModel& model) {
+  Objective objective;
+  const int64_t rows = model.logits.dim(0), sequences = model.tokens.dim(0);
+  objective.targets = model.graph.input("targets", make_shape({rows}), DType::I32);
+  const Tensor losses = cross_entropy(model.logits, objective.targets);
+  objective.loss = affine(reduce(losses, ReduceKind::kSum, 0), 1 / static_cast<float>(rows - sequences), 0);
+  return objective;
+}
+
+std::vector<float> merged_weight(const WeightRef& weight, const Parameter& a, const Parameter& b, float scale) {
+  const int64_t out = weight.shape.dim[0], in = weight.shape.dim[1], rank = a.shape.dim[0];
+  std::vector<float> merged(static_cast<size_t>(out * in));
+  const int64_t bytes = row_bytes(weight.dtype, in);
+  for (int64_t o = 0; o < out; ++o) {
+    float* row = merged.data() + o * in;
+    dequantize_row(weight.dtype, static_cast<const char*>(weight.data) + o * bytes, row, in);
+    for (int64_t r = 0; r < rank; ++r) {
+      const float factor = scale * b.values()[o * rank + r];
+      for (int64_t i = 0; i < in; ++i) row[i] += factor * a.values()[r * in + i];
+    }
+  }
+  return merged;
+}
+
+}  // namespace margay
