@@ -12,6 +12,7 @@
 #include <map>
 
 #include "bench/limits.h"
+#include "ops/blas.h"
 #include "ops/cases.h"
 #include "ops/program.h"
 
@@ -82,6 +83,7 @@ int run(int argc, char** argv) {
   if (default_threads() > 1) team_sizes.push_back(default_threads());
 
   benchmark::AddCustomContext("instruction set", isa_name(chosen_isa()));
+  benchmark::AddCustomContext("OpenBLAS (not used by the kernels)", blas_core() ? blas_core() : "not installed");
   std::map<int, Limits> limits;
   for (const int threads : team_sizes) {
     const Limits& measured = limits[threads] = measure_limits(threads);

@@ -53,7 +53,7 @@ void print_convert_report(const std::string& out, const ConvertReport& report, b
   for (const auto& [type, total] : report.types) {
     fmt::print(stderr, "  {:<5} {:>4} tensors {:>9}", type_name(type), total.tensors, bytes_text(total.bytes));
     if (total.squared_error > 0)
-      fmt::print(stderr, "  root-mean-square error {:.2e}, {:.3g} % of the weights'", total.rms_error(),
+      fmt::print(stderr, "  root-mean-square error {:.2e}, {:.3g} % of the weights' own", total.rms_error(),
                  100 * total.relative_error());
     fmt::print(stderr, "\n");
   }

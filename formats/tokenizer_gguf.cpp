@@ -86,7 +86,23 @@ std::string nearest_pre(const Tokenizer::Impl& tokenizer) {
   return "default";
 }
 
-// A tokenizer.json made of tokenizer.ggml.*.
+// The post_processor that puts bos before a text.
+Json bos_template(const std::string& text, uint64_t id) {
+  const auto piece = [](const char* kind, const std::string& name) {
+    Json result;
+    result[kind] = {{"id", name}, {"type_id", 0}};
+    return result;
+  };
+  const Json bos = piece("SpecialToken", text), a = piece("Sequence", "A"), b = piece("Sequence", "B");
+  Json result;
+  result["type"] = "TemplateProcessing";
+  result["single"] = Json::array({bos, a});
+  result["pair"] = Json::array({bos, a, bos, b});
+  result["special_tokens"][text] = {{"id", text}, {"ids", Json::array({id})}, {"tokens", Json::array({text})}};
+  return result;
+}
+
+// A tokenizer.json made of tokenizer.ggml.*: one that Hugging Face's library reads too.
 Json synthesize_json(const GgufFile& file) {
   const std::string_view model = file.string("tokenizer.ggml.model");
   require(model == "gpt2", "{}: tokenizer.ggml.model is \"{}\"; only byte-level BPE (gpt2) is there yet", file.path(),
@@ -99,6 +115,7 @@ Json synthesize_json(const GgufFile& file) {
   Json vocabulary = Json::object(), added = Json::array();
   for (size_t id = 0; id < tokens.size(); ++id) {
     const std::string text(tokens[id]);
+    vocabulary.emplace(text, id);  // a text that comes again is reachable by its first id only
     if (types[id] == kControl || types[id] == kUserDefined)
       added.push_back({{"id", id},
                        {"content", text},
@@ -107,7 +124,6 @@ Json synthesize_json(const GgufFile& file) {
                        {"rstrip", false},
                        {"normalized", false},
                        {"special", types[id] == kControl}});
-    else vocabulary.emplace(text, id);  // a text that comes again is reachable by its first id only
   }
   Json merges = Json::array();
   for (const std::string_view merge : file.strings("tokenizer.ggml.merges")) merges.push_back(std::string(merge));
@@ -117,7 +133,9 @@ Json synthesize_json(const GgufFile& file) {
   json["added_tokens"] = std::move(added);
   json["normalizer"] = Json::parse(row.normalizer);
   json["pre_tokenizer"] = Json::parse(row.pre_tokenizer);
-  json["post_processor"] = nullptr;
+  const uint64_t bos = file.u64_or("tokenizer.ggml.bos_token_id", tokens.size());
+  const bool adds_bos = file.boolean_or("tokenizer.ggml.add_bos_token", row.adds_bos) && bos < tokens.size();
+  json["post_processor"] = adds_bos ? bos_template(std::string(tokens[bos]), bos) : Json();
   json["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   json["model"] = {{"type", "BPE"}, {"ignore_merges", row.ignore_merges}};
   json["model"]["vocab"] = std::move(vocabulary);
@@ -146,7 +164,6 @@ void read_special_tokens(Tokenizer::Impl& t, const GgufFile& file) {
 
 Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
   std::shared_ptr<Impl> impl;
-  bool adds_bos_by_default = false;
   if (file.has(kJsonKey)) {
     std::string text(file.string(kJsonKey));
     const std::string where = file.path() + ": " + kJsonKey;
@@ -158,11 +175,9 @@ Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
     const auto tokens = file.strings("tokenizer.ggml.tokens");
     impl->texts.assign(tokens.begin(), tokens.end());  // a text that came twice has both its ids again
     impl->special.resize(tokens.size());
-    adds_bos_by_default = pre_row(file.string_or("tokenizer.ggml.pre", "default"), file.path()).adds_bos;
   }
   read_special_tokens(*impl, file);
-  if (file.has("tokenizer.ggml.add_bos_token") || adds_bos_by_default)
-    impl->set_adds_bos(file.boolean_or("tokenizer.ggml.add_bos_token", adds_bos_by_default));
+  if (file.has("tokenizer.ggml.add_bos_token")) impl->set_adds_bos(file.boolean("tokenizer.ggml.add_bos_token"));
   if (file.has("tokenizer.ggml.add_eos_token")) impl->set_adds_eos(file.boolean("tokenizer.ggml.add_eos_token"));
   impl->chat_template = file.string_or("tokenizer.chat_template", "");
   return Tokenizer(impl);

@@ -11,12 +11,13 @@ namespace {
 constexpr int kRowMajor = 101, kAsIs = 111, kTransposed = 112;  // of cblas.h
 
 struct Blas {
-  void (*sgemm)(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*, int) = nullptr;
+  void (*sgemm)(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*,
+                int) = nullptr;
   const char* core = nullptr;
 };
 
-// Debian's OpenBLAS does not know CPUs newer than itself and falls back to kernels for SSE3 (33 instead of 170 GFLOP/s);
-// it reads its variable when it is loaded.
+// Debian's OpenBLAS does not know CPUs newer than itself and falls back to kernels for SSE3 (33 instead of 170
+// GFLOP/s); it reads its variable when it is loaded.
 void name_the_core() {
 #if defined(__x86_64__)
   __builtin_cpu_init();

@@ -20,6 +20,13 @@ bool prefill(Session& session, std::span<const int32_t> prompt, const std::funct
   return true;
 }
 
+// Length of the end of `text` that may be the beginning of `stop`.
+size_t held_back(std::string_view text, std::string_view stop) {
+  for (size_t length = std::min(stop.size() - 1, text.size()); length > 0; --length)
+    if (text.ends_with(stop.substr(0, length))) return length;
+  return 0;
+}
+
 }  // namespace
 
 const char* stop_reason_name(StopReason reason) {
@@ -35,18 +42,10 @@ std::string StopMatcher::push(std::string_view text) {
   if (stopped_) return {};
   pending_ += text;
   size_t certain = pending_.size();
-  for (const std::string& stop : stops_) {
-    if (const size_t found = pending_.find(stop); found != std::string::npos) {
-      stopped_ = true;
-      certain = std::min(certain, found);
-      continue;
-    }
-    for (size_t length = std::min(stop.size() - 1, pending_.size()); length > 0; --length) {
-      if (!pending_.ends_with(std::string_view(stop).substr(0, length))) continue;
-      certain = std::min(certain, pending_.size() - length);
-      break;
-    }
-  }
+  for (const std::string& stop : stops_) certain = std::min(certain, pending_.find(stop));
+  stopped_ = certain < pending_.size();
+  for (const std::string& stop : stops_)
+    if (!stopped_) certain = std::min(certain, pending_.size() - held_back(pending_, stop));
   std::string result = pending_.substr(0, certain);
   pending_.erase(0, certain);
   return result;

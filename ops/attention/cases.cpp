@@ -31,7 +31,7 @@ void add_hybrid(CaseList& cases, const HybridCase& c, bool gradient, bool bench 
     const Tensor v = g.random({c.batch, c.tokens, c.kv_heads, c.d}, -1, 1, attention);
     const Tensor fq = g.random({c.batch, c.tokens, c.heads, c.f}, 0, 0.5f);
     const Tensor fk = g.random({c.batch, c.tokens, c.maps, c.f}, 0, 0.5f);
-    const Tensor logit = g.random({c.heads}, -3, 1, maps);
+    const Tensor logit = g.random({c.heads}, -3, 1, maps && c.kind != WindowKind::kNone);
     const HybridAttentionParams params{
         c.kind, c.window, c.phase, c.affine, c.window_only, 0, 1 / std::sqrt(static_cast<float>(c.d))};
     const HybridAttention out = hybrid_attention(q, k, v, fq, fk, logit, params);
@@ -96,7 +96,10 @@ void add_attention_cases(CaseList& cases) {
       add_hybrid(cases, {kind, 4, 1, 19, 4, 2, 2, 5, 3, 3, 1, 0, trained}, true);
       add_hybrid(cases, {kind, 16, 1, 65, 2, 2, 2, 16, 8, 0, 1, 0, trained}, true);
     }
-    add_hybrid(cases, {kind, 4, 1, 1, 2, 1, 2, 5, 3}, true);
+    add_hybrid(
+        cases,
+        {kind, 4, 1, 3, 2, 1, 2, 5, 3, 0, 0, 0, kind == WindowKind::kNone ? HybridCase::kAll : HybridCase::kStage2},
+        true);
     add_hybrid(cases, {kind, 64, 1, 130, 2, 1, 1, 16, 64}, true);
     add_hybrid(cases, {kind, 70, 1, 215, 2, 1, 2, 5, 3, 9}, true);  // blocks of two segments
     if (kind == WindowKind::kNone) continue;

@@ -61,20 +61,31 @@ void load_aged(const Backward& f, const Heads& u, const Segment& g) {
   simd::transpose(n, z.d, f.tile(f.tiles.aged_v), t.dp, f.tile(f.tiles.aged_vt), t.rows + 16);
 }
 
-// delta of the linear terms inside the segment (sliding and no window): queries against the keys that aged out up to
-// each.
-void inner_deltas(const Backward& f, const Segment& g) {
+// tile [queries, aged keys] = left right, less row_offset[r] (if any) in row r, for the linear terms inside the segment
+// (sliding and no window): each query against the keys that aged out up to it; the others are zero.
+void inner_terms(const Backward& f, const Segment& g, int64_t depth, const float* left, int64_t ld_left,
+                 const float* right, const float* row_offset, float* tile) {
   const HybridTiles& t = f.tiles.forward;
   const int64_t n = g.aged_rows(), ld = t.rows + 16;
-  float* delta = f.tile(f.tiles.delta_linear);
-  simd::product(g.rows, simd::pad(n), f.z.d, f.tile(f.tiles.gd), t.dp, 1, f.tile(f.tiles.aged_vt), ld, delta, ld,
-                false);
-  const float* ratio = f.tile(f.tiles.ratio);
-  for (int64_t r = 0; r < g.rows; ++r) {
-    const int64_t count = max_of(0, g.o + r + 1 - g.aged);
-    for (int64_t c = 0; c < count; ++c) delta[r * ld + c] -= ratio[r];
-    for (int64_t c = count; c < n; ++c) delta[r * ld + c] = 0;
+  I32 lane;
+  for (int i = 0; i < kWidth; ++i) lane[i] = i;
+  for (int64_t r = 0; r < g.rows; r += kGroup) {
+    const int64_t rows = min_of(kGroup, g.rows - r), columns = simd::pad(max_of(0, g.o + r + rows - g.aged));
+    simd::product(rows, columns, depth, left + r * ld_left, ld_left, 1, right, ld, tile + r * ld, ld, false);
+    for (int64_t i = r; i < r + rows; ++i) {
+      const int32_t count = static_cast<int32_t>(max_of(0, g.o + i + 1 - g.aged));
+      const float offset = row_offset ? row_offset[i] : 0;
+      for (int64_t c = 0; c < n; c += kWidth) {
+        const F32 value = c < columns ? simd::load(tile + i * ld + c) - offset : simd::zero();
+        simd::store(tile + i * ld + c, lane + static_cast<int32_t>(c) < count ? value : simd::zero());
+      }
+    }
   }
+}
+
+void inner_deltas(const Backward& f, const Segment& g) {
+  inner_terms(f, g, f.z.d, f.tile(f.tiles.gd), f.tiles.forward.dp, f.tile(f.tiles.aged_vt), f.tile(f.tiles.ratio),
+              f.tile(f.tiles.delta_linear));
 }
 
 // dfq of the segment, and in `mass` sum_W e delta of each row: it is - sum_L p delta = - fq . dfq, since all terms' sum
@@ -134,7 +145,6 @@ void window_row_gradient(const Backward& f, const Segment& g, int64_t r, float g
     for (int64_t i = spans[half].low; winner < 0 && i < spans[half].high; ++i)
       if (weights[half * t.wp + i] == c) winner = half * t.wp + i;
   const float ratio = f.tile(f.tiles.ratio)[r];
-  F32 sum = simd::zero();
   for (int half = 0; half < 2; ++half) {
     float *e = weights + half * t.wp, *d = delta + half * t.wp;
     exponentials(e, spans[half], c, gamma, simd::zero());
@@ -142,7 +152,6 @@ void window_row_gradient(const Backward& f, const Segment& g, int64_t r, float g
       F32 ds = simd::load(e + i) * (simd::load(d + i) - ratio);
       ds = simd::load(e + i) > simd::zero() ? ds : simd::zero();  // tiles hold anything where no key is
       simd::store(d + i, ds);
-      sum += ds;
     }
     for (int64_t i = 0; i < t.wp; i += kWidth) {
       if (i >= spans[half].begin && i < spans[half].end) continue;
@@ -150,9 +159,7 @@ void window_row_gradient(const Backward& f, const Segment& g, int64_t r, float g
       simd::store(d + i, simd::zero());
     }
   }
-  const float mass = simd::sum(sum);
-  f.tile(f.tiles.mass)[r] = mass;
-  if (winner >= 0) delta[winner] -= mass;
+  if (winner >= 0) delta[winner] -= f.tile(f.tiles.mass)[r];
 }
 
 // dq of the segment's rows; dk and dv of its window into the tiles of the two blocks.
@@ -286,9 +293,7 @@ void key_gradients(const Backward& f, const Heads& u, const Segment& g) {
     simd::product(n, t.fp, g.rows, f.tile(f.tiles.delta_linear), 1, ld, f.tile(t.fq), t.fp, df, t.fp, true);
     if (!(f.wanted & kV)) continue;
     float* terms = f.tile(t.linear);
-    simd::product(g.rows, simd::pad(n), z.f, f.tile(t.fq), t.fp, 1, f.tile(t.fkt), ld, terms, ld, false);
-    for (int64_t r = 0; r < g.rows; ++r)
-      for (int64_t c = max_of(0, g.o + r + 1 - g.aged); c < n; ++c) terms[r * ld + c] = 0;
+    inner_terms(f, g, z.f, f.tile(t.fq), t.fp, f.tile(t.fkt), nullptr, terms);
     simd::product(n, t.dp, g.rows, terms, 1, ld, f.tile(f.tiles.gd), t.dp, dv, t.dp, true);
   }
   if (f.wanted & kFk)

@@ -11,7 +11,7 @@ namespace {
 void shape(ShapeRule& rule) {
   const HybridAttentionParams& p = rule.param<HybridAttentionParams>();
   rule.check(rule.inputs() == (p.stateful ? 8 : 6), "expected q, k, v, fq, fk, window_logit (and position, state)");
-  const Shape &q = rule.shape(0), &k = rule.shape(1), &fq = rule.shape(3), &fk = rule.shape(4);
+  const Shape q = rule.shape(0), k = rule.shape(1), fq = rule.shape(3), fk = rule.shape(4);  // out() moves them
   check_attention(rule, q, k, rule.shape(2));
   for (int i = 0; i < 6; ++i) rule.check(rule.in(i).dtype == DType::F32, "elements must be float32");
   rule.check(fq.rank == 4 && fq.dim[0] == q.dim[0] && fq.dim[1] == q.dim[1] && fq.dim[2] == q.dim[2],

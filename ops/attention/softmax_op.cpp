@@ -10,7 +10,7 @@ namespace {
 void shape(ShapeRule& rule) {
   const SoftmaxAttentionParams& p = rule.param<SoftmaxAttentionParams>();
   rule.check(rule.inputs() == (p.stateful ? 5 : 3), "expected q, k, v (and position, state)");
-  const Shape &q = rule.shape(0), &k = rule.shape(1);
+  const Shape q = rule.shape(0), k = rule.shape(1);  // out() moves them
   check_attention(rule, q, k, rule.shape(2));
   for (int i = 0; i < 3; ++i) rule.check(rule.in(i).dtype == DType::F32, "elements must be float32");
   rule.check(p.window >= 0, "the window must not be negative");
@@ -19,7 +19,7 @@ void shape(ShapeRule& rule) {
   if (!p.stateful) return;
   rule.check(rule.in(3).dtype == DType::I32 && elements(rule.shape(3)) == q.dim[0],
              "expected one I32 position a sequence");
-  const Shape& cache = rule.shape(4);
+  const Shape cache = rule.shape(4);
   rule.check(cache.rank == 4 && cache.dim[0] == 2 && cache.dim[2] == k.dim[2] && cache.dim[3] == k.dim[3],
              "expected a state [2, capacity, HK, D]");
   rule.out_alias(4);

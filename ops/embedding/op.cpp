@@ -4,12 +4,18 @@ namespace margay {
 namespace {
 
 void shape(ShapeRule& rule) {
-  rule.check(rule.inputs() == 2 && rule.shape(0).rank == 2 && rule.in(1).dtype == DType::I32 &&
-                 rule.shape(1).rank < kMaxRank,
-             "expected a table [V, C] and I32 ids [...] of at most 3 axes");
+  rule.check(
+      rule.inputs() == 2 && rule.shape(0).rank == 2 && rule.in(1).dtype == DType::I32 && rule.shape(1).rank < kMaxRank,
+      "expected a table [V, C] and I32 ids [...] of at most 3 axes");
   switch (rule.in(0).dtype) {
-    case DType::F32: case DType::F16: case DType::BF16: case DType::Q8_0: case DType::Q4_0: break;
-    default: fail("embedding: tables of type {} are not there yet", type_name(rule.in(0).dtype));
+    case DType::F32:
+    case DType::F16:
+    case DType::BF16:
+    case DType::Q8_0:
+    case DType::Q4_0:
+      break;
+    default:
+      fail("embedding: tables of type {} are not there yet", type_name(rule.in(0).dtype));
   }
   Shape out = rule.shape(1);
   out.dim[out.rank++] = rule.shape(0).dim[1];

@@ -44,7 +44,8 @@ void exponential_features(const float* z, int64_t f, float sign, bool normalised
 }
 
 // Gradient with respect to z of one half of exponential features, from the features y: softmax y (d - y.d); without the
-// sum, y d, less all of y.d at the extreme (y = 1, the first one). Clamped features have no gradient.
+// sum, y d, less all of y.d at the extreme (y = 1, the first one). Clamped features have no gradient; a clamped softmax
+// counts as 0 in it, which is right to within epsilon.
 void exponential_gradient(const float* y, const float* dy, int64_t f, float sign, bool normalised, float epsilon,
                           bool add, float* dz) {
   F32 sum = simd::zero();
@@ -56,8 +57,8 @@ void exponential_gradient(const float* y, const float* dy, int64_t f, float sign
   const float total = simd::sum(sum);
   for_vectors(f, [&](int64_t c, int n) {
     const F32 feature = load_n(y + c, n, 0);
-    const F32 d = feature > simd::splat(epsilon) ? load_n(dy + c, n, 0) : simd::zero();
-    F32 g = feature * (normalised ? d - total : d) * sign;
+    const F32 d = load_n(dy + c, n, 0);
+    F32 g = feature > simd::splat(epsilon) ? feature * (normalised ? d - total : d) * sign : simd::zero();
     if (add) g += load_n(dz + c, n, 0);
     store_n(dz + c, g, n);
   });

@@ -34,12 +34,16 @@ Case gradient_product(DType type, int64_t rows, int64_t k, int64_t n, bool bench
   return c;
 }
 
-Case matrices(std::initializer_list<int64_t> a, std::initializer_list<int64_t> b, bool ta, bool tb, bool bench = false) {
+Case matrices(std::initializer_list<int64_t> a, std::initializer_list<int64_t> b, bool ta, bool tb,
+              bool bench = false) {
   Case c;
-  c.name = fmt::format("matmul {}{} {}{}", to_string(make_shape(a)), ta ? "^T" : "", to_string(make_shape(b)), tb ? "^T" : "");
+  c.name = fmt::format("matmul {}{} {}{}", to_string(make_shape(a)), ta ? "^T" : "", to_string(make_shape(b)),
+                       tb ? "^T" : "");
   c.build = [a = std::vector<int64_t>(a), b = std::vector<int64_t>(b), ta, tb](CaseGraph& g) {
     const auto leaf = [&](const std::vector<int64_t>& d) {
-      return d.size() == 2 ? g.random({d[0], d[1]}) : d.size() == 3 ? g.random({d[0], d[1], d[2]}) : g.random({d[0], d[1], d[2], d[3]});
+      return d.size() == 2   ? g.random({d[0], d[1]})
+             : d.size() == 3 ? g.random({d[0], d[1], d[2]})
+                             : g.random({d[0], d[1], d[2], d[3]});
     };
     const Tensor left = leaf(a), right = leaf(b);
     return std::vector<Tensor>{matmul(left, right, ta, tb)};
@@ -57,7 +61,8 @@ Case matrices(std::initializer_list<int64_t> a, std::initializer_list<int64_t> b
 void add_linear_cases(CaseList& cases) {
   for (const DType type : kTypes) {
     const bool quantized = type_info(type).quantized;
-    const std::vector<int64_t> lengths = quantized ? std::vector<int64_t>{32, 64, 96, 1056} : std::vector<int64_t>{1, 7, 37, 300};
+    const std::vector<int64_t> lengths =
+        quantized ? std::vector<int64_t>{32, 64, 96, 1056} : std::vector<int64_t>{1, 7, 37, 300};
     for (const int64_t k : lengths)
       for (const int64_t n : {1, 7, 33, 65})
         for (const int64_t rows : {1, 2, 3, 5, 16, 17, 33, 64, 70}) {
@@ -76,8 +81,7 @@ void add_linear_cases(CaseList& cases) {
         if (rows > 1) cases.push_back(gradient_product(type, rows, k, n, true));
       }
   }
-  cases.push_back({"linear [2, 3, 37]",
-                   [](CaseGraph& g) {
+  cases.push_back({"linear [2, 3, 37]", [](CaseGraph& g) {
                      const Tensor x = g.random({2, 3, 37}), w = g.random({9, 37});
                      return std::vector<Tensor>{linear(x, w)};
                    }});
@@ -91,7 +95,8 @@ void add_linear_cases(CaseList& cases) {
 
   for (const bool ta : {false, true})
     for (const bool tb : {false, true})
-      for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {7, 5, 3}, {13, 17, 1}, {37, 33, 70}, {8, 65, 300}})
+      for (const auto& [m, n, k] :
+           {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {7, 5, 3}, {13, 17, 1}, {37, 33, 70}, {8, 65, 300}})
         cases.push_back(matrices({ta ? k : m, ta ? m : k}, {tb ? n : k, tb ? k : n}, ta, tb));
   cases.push_back(matrices({2, 3, 5, 4}, {2, 3, 4, 7}, false, false));
   cases.push_back(matrices({2, 3, 5, 4}, {2, 3, 7, 4}, false, true));

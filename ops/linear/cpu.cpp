@@ -29,7 +29,8 @@ static void quantize_row(const float* x, int64_t columns, char* out) {
       store_saturated(q + i, v);
     }
     const float lanes = simd::sum(sum);
-    const int32_t offset_of_block = fabsf(lanes) <= 32 * 127 ? -8 * static_cast<int32_t>(lanes) : 0;  // 0: infinity or NaN in x
+    const int32_t offset_of_block =
+        fabsf(lanes) <= 32 * 127 ? -8 * static_cast<int32_t>(lanes) : 0;  // 0: infinity or NaN in x
     memcpy(scale + 4 * b, &d, 4);
     memcpy(offset + 4 * b, &offset_of_block, 4);
   }
@@ -51,8 +52,8 @@ void linear_kernel(const KernelArgs& args, int thread, int threads) noexcept {
   if (x.dtype == DType::Q8_ACT) {
 #if defined(MARGAY_INT8)
     if (count > kFewRows)
-      return linear::int8_tile_products(w.dtype, w.data, x.data, count, k, y, n, share(n, linear::kTileWeights, thread, threads),
-                                        memory);
+      return linear::int8_tile_products(w.dtype, w.data, x.data, count, k, y, n,
+                                        share(n, linear::kTileWeights, thread, threads), memory);
 #endif
     return linear::int8_dot_products(w.dtype, w.data, x.data, count, k, y, n, share(n, 1, thread, threads), memory);
   }

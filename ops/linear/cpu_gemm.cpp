@@ -8,8 +8,8 @@ namespace margay::cpu::MARGAY_ISA {
 void linear_grad_kernel(const KernelArgs& args, int thread, int threads) noexcept {
   const View &dy = args.in[0], &w = args.in[1];
   const int64_t n = w.shape.dim[0], k = w.shape.dim[1];
-  const linear::Gemm product = {data<const float>(dy), n, 1, w.data, w.dtype, k, false,
-                                data<float>(args.out[0]), k, row_count(dy.shape), k, n};
+  const linear::Gemm product = {data<const float>(dy), n, 1, w.data, w.dtype, k, false, data<float>(args.out[0]), k,
+                                row_count(dy.shape),   k, n};
   linear::gemm(product, reinterpret_cast<float*>(scratch(args, thread)), thread, threads);
 }
 
@@ -36,9 +36,18 @@ void matmul_kernel(const KernelArgs& args, int thread, int threads) noexcept {
     return data<const float>(v) + offset;
   };
   for (int64_t batch = 0; batch < batches; ++batch) {
-    const linear::Gemm product = {matrix(a, batch), p.transpose_a ? 1 : a_columns, p.transpose_a ? a_columns : 1,
-                                  matrix(b, batch), DType::F32, b_columns, p.transpose_b != 0,
-                                  data<float>(c) + batch * m * n, n, m, n, k};
+    const linear::Gemm product = {matrix(a, batch),
+                                  p.transpose_a ? 1 : a_columns,
+                                  p.transpose_a ? a_columns : 1,
+                                  matrix(b, batch),
+                                  DType::F32,
+                                  b_columns,
+                                  p.transpose_b != 0,
+                                  data<float>(c) + batch * m * n,
+                                  n,
+                                  m,
+                                  n,
+                                  k};
     linear::gemm(product, reinterpret_cast<float*>(scratch(args, thread)), thread, threads);
   }
 }

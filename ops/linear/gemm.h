@@ -1,9 +1,10 @@
-// float32 matrix product c[m, n] = sum over k of a[m, k] * b[k, n], with b of any weight type, unpacked a panel at a time.
+// float32 matrix product c[m, n] = sum over k of a[m, k] * b[k, n], with b of any weight type, unpacked a panel at a
+// time.
 //
-// A panel is kPanelDepth x 2 registers of b in [k][column] order. The tile of the inner loop is kTileRows x 2 registers of
-// c: each k step loads two registers of the panel and broadcasts kTileRows elements of a straight from where they are, or
-// from a packed copy where a's rows are a multiple of 4 KiB apart, which would all fall on the same sets of the L1 cache.
-// On AVX-512 this reaches what OpenBLAS does (see ops/blas.h). C headers only.
+// A panel is kPanelDepth x 2 registers of b in [k][column] order. The tile of the inner loop is kTileRows x 2 registers
+// of c: each k step loads two registers of the panel and broadcasts kTileRows elements of a straight from where they
+// are, or from a packed copy where a's rows are a multiple of 4 KiB apart, which would all fall on the same sets of the
+// L1 cache. On AVX-512 this reaches what OpenBLAS does (see ops/blas.h). C headers only.
 #pragma once
 #include "ops/kernel.h"
 #include "ops/linear/tiles.h"
@@ -61,7 +62,8 @@ MARGAY_INLINE void transpose_square(const float* in, int64_t in_row, float* out,
 #endif
 }
 
-// panel[k][column] = b for k0 <= k < k0 + depth and `columns` <= kPanel columns from n0; the columns after them are zero.
+// panel[k][column] = b for k0 <= k < k0 + depth and `columns` <= kPanel columns from n0; the columns after them are
+// zero.
 static inline void pack_panel(const Gemm& g, int64_t k0, int64_t depth, int64_t n0, int64_t columns, float* panel,
                               float* unpacked) {
   const int64_t row_bytes = weight_row_bytes(g.b_type, g.b_columns);
@@ -77,10 +79,8 @@ static inline void pack_panel(const Gemm& g, int64_t k0, int64_t depth, int64_t 
   for (int64_t half = 0; half < kPanel; half += kWidth) {
     for (int64_t j = 0; j < kWidth; ++j) {
       float* row = unpacked + j * kPanelDepth;
-      if (half + j < columns)
-        unpack(g.b_type, b + (n0 + half + j) * row_bytes, k0, depth, row);
-      else
-        memset(row, 0, static_cast<size_t>(depth) * sizeof(float));
+      if (half + j < columns) unpack(g.b_type, b + (n0 + half + j) * row_bytes, k0, depth, row);
+      else memset(row, 0, static_cast<size_t>(depth) * sizeof(float));
     }
     for (int64_t k = 0; k < squares; k += kWidth)
       transpose_square(unpacked + k, kPanelDepth, panel + k * kPanel + half, kPanel);
@@ -94,7 +94,8 @@ static inline void pack_rows(const Gemm& g, int64_t m0, int64_t m1, int64_t k0, 
   for (int64_t i = m0; i < m1; i += kTileRows, packed += kTileRows * depth) {
     const float* a = g.a + i * g.a_row + k0;
     int64_t k = 0;
-    if (kWidth >= kTileRows && i + kWidth <= m1)  // whole squares; what they write past a row is overwritten by the next
+    if (kWidth >= kTileRows &&
+        i + kWidth <= m1)  // whole squares; what they write past a row is overwritten by the next
       for (; k + kWidth <= depth; k += kWidth) transpose_square(a + k, g.a_row, packed + k * kTileRows, kTileRows);
     const int64_t rows = m1 - i < kTileRows ? m1 - i : kTileRows;
     for (; k < depth; ++k)
@@ -190,19 +191,19 @@ static inline void gemm_part(const Gemm& g, Range m, Range n, float* scratch) {
   }
 }
 
-// This thread's part: panels of columns where there are enough of them (each panel is then unpacked by one thread only),
-// else rows. An element's value does not depend on the cut.
+// This thread's part: panels of columns where there are enough of them (each panel is then unpacked by one thread
+// only), else rows. An element's value does not depend on the cut.
 static inline void gemm(const Gemm& g, float* scratch, int thread, int threads) {
   if (g.k == 0) {
     const Range rows = share(g.m, 1, thread, threads);
-    for (int64_t i = rows.begin; i < rows.end; ++i) memset(g.c + i * g.c_row, 0, static_cast<size_t>(g.n) * sizeof(float));
+    for (int64_t i = rows.begin; i < rows.end; ++i)
+      memset(g.c + i * g.c_row, 0, static_cast<size_t>(g.n) * sizeof(float));
     return;
   }
   const int64_t panels = (g.n + kPanel - 1) / kPanel;
   if (panels >= 4 * threads || panels * kPanel > g.m)
     gemm_part(g, {0, g.m}, share(g.n, kPanel, thread, threads), scratch);
-  else
-    gemm_part(g, share(g.m, kTileRows, thread, threads), {0, g.n}, scratch);
+  else gemm_part(g, share(g.m, kTileRows, thread, threads), {0, g.n}, scratch);
 }
 
 }  // namespace MARGAY_ISA

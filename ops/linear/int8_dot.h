@@ -1,10 +1,10 @@
 // Few rows of quantized activations times Q8_0 or Q4_0 weights: dot products along the rows of the weight.
 //
-// No weight is ever moved: a row of 34- or 18-byte blocks is read register by register, and the ACTIVATION is laid out once to
-// fit, with zeros under the blocks' scales. Blocks have 17 or 9 16-bit words, so no 32-bit lane mixes the weights of two
-// blocks: the byte products leave clean partial sums, and only the scale must follow its block. A chunk of as many blocks as
-// a register has words is exactly 17 or 9 registers, and since 17 and 9 are odd, its scales fall on different words of the
-// register: bit selects gather them all into one. C headers only.
+// No weight is ever moved: a row of 34- or 18-byte blocks is read register by register, and the ACTIVATION is laid out
+// once to fit, with zeros under the blocks' scales. Blocks have 17 or 9 16-bit words, so no 32-bit lane mixes the
+// weights of two blocks: the byte products leave clean partial sums, and only the scale must follow its block. A chunk
+// of as many blocks as a register has words is exactly 17 or 9 registers, and since 17 and 9 are odd, its scales fall
+// on different words of the register: bit selects gather them all into one. C headers only.
 #pragma once
 #include "ops/kernel.h"
 #include "ops/linear/tiles.h"
@@ -20,8 +20,8 @@ using namespace simd;
 
 #if defined(MARGAY_INT8)
 
-constexpr int kBytes = 4 * kWidth;   // of a register
-constexpr int kWords = 2 * kWidth;   // 16-bit words: also blocks in a chunk
+constexpr int kBytes = 4 * kWidth;  // of a register
+constexpr int kWords = 2 * kWidth;  // 16-bit words: also blocks in a chunk
 
 // Where the scale of a chunk's block is after gathering, as the scales of the activation are laid out.
 template <int kLines>
@@ -48,8 +48,8 @@ struct ChunkTables {
 template <int kLines>
 static constexpr ChunkTables<kLines> kTables;
 
-// The activation as the rows of weights want it, for one chunk: `kPlanes` x kLines registers of bytes (Q4_0: one plane for
-// the low nibbles, one for the high), then kWords scales, then kWords factors of the weights' offset.
+// The activation as the rows of weights want it, for one chunk: `kPlanes` x kLines registers of bytes (Q4_0: one plane
+// for the low nibbles, one for the high), then kWords scales, then kWords factors of the weights' offset.
 template <int kLines>
 struct Chunk {
   static constexpr int kPlanes = kLines == 9 ? 2 : 1;
@@ -121,7 +121,8 @@ MARGAY_INLINE Bytes line_products(Bytes w, const Chunk<kLines>& x, int j) {
   const Bytes none = splat_byte(0);
   if (kLines == 9) {
     const Bytes low = low_nibbles(w), high = high_nibbles(w);
-    const Bytes x_low = load_bytes(x.q[0] + j * kBytes), x_high = load_bytes(x.q[Chunk<kLines>::kPlanes - 1] + j * kBytes);
+    const Bytes x_low = load_bytes(x.q[0] + j * kBytes),
+                x_high = load_bytes(x.q[Chunk<kLines>::kPlanes - 1] + j * kBytes);
 #if defined(__AVX512VNNI__)
     return dot_nibbles(dot_nibbles(none, low, x_low), high, x_high);
 #else
@@ -147,7 +148,8 @@ MARGAY_INLINE float dot_quantized(const uint8_t* w, const Chunk<kLines>* x, int6
     prefetch_stream(w, kLines * kBytes);
     Bytes gathered = splat_byte(0);
 #pragma GCC unroll 17
-    for (int j = 0; j < kLines; ++j) gathered = select_scales(gathered, load_bytes(w + j * kBytes), kTables<kLines>.is_scale[j]);
+    for (int j = 0; j < kLines; ++j)
+      gathered = select_scales(gathered, load_bytes(w + j * kBytes), kTables<kLines>.is_scale[j]);
     F32 a, b;
     chunk_scales<kLines>(gathered, *x, &a, &b, &offset);
 #pragma GCC unroll 17
@@ -179,7 +181,8 @@ static void dot_products(const uint8_t* w, const void* x, int64_t count, int64_t
   for (int64_t i = 0; i < count; ++i) lay_out<kLines>(activation_row(x, i, k), blocks, laid_out + i * chunks);
   const int64_t half = (rows.end - rows.begin) / 2;
   const auto row = [&](int64_t r) {
-    for (int64_t i = 0; i < count; ++i) y[i * n + r] = dot_quantized<kLines>(w + r * bytes, laid_out + i * chunks, blocks);
+    for (int64_t i = 0; i < count; ++i)
+      y[i * n + r] = dot_quantized<kLines>(w + r * bytes, laid_out + i * chunks, blocks);
   };
   for (int64_t r = rows.begin; r < rows.begin + half; ++r) {  // two streams fill the memory's queues
     row(r);

@@ -1,9 +1,9 @@
 // Many rows of quantized activations (columns, here) times Q8_0 or Q4_0 weights.
 //
-// 2 registers' worth of weight rows x kDepth of k are unpacked into a tile in L1: a 32-bit lane holds four consecutive k of
-// one row. Each column then broadcasts its four bytes to all lanes, and the byte products leave the output's rows in the
-// lanes: no horizontal sums. Unpacking is paid once for up to kColumnBlock columns, and no second copy of the weights
-// exists. Block scales are applied exactly, in float32. C headers only.
+// 2 registers' worth of weight rows x kDepth of k are unpacked into a tile in L1: a 32-bit lane holds four consecutive
+// k of one row. Each column then broadcasts its four bytes to all lanes, and the byte products leave the output's rows
+// in the lanes: no horizontal sums. Unpacking is paid once for up to kColumnBlock columns, and no second copy of the
+// weights exists. Block scales are applied exactly, in float32. C headers only.
 #pragma once
 #include "ops/kernel.h"
 #include "ops/linear/tiles.h"
@@ -18,7 +18,7 @@ inline namespace MARGAY_ISA {
 
 using namespace simd;
 
-constexpr int kTileWeights = 2 * kWidth;     // weight rows of a tile
+constexpr int kTileWeights = 2 * kWidth;  // weight rows of a tile
 constexpr int kTileBlocks = kDepth / 32;
 #if !defined(__AVX512F__)
 constexpr int kColumns = 3;  // with 16 registers
@@ -88,8 +88,8 @@ static void unpack_tile(const uint8_t* const* row, int64_t first, int blocks, Ti
 
 // sums [kCount][kTileWeights] += tile x columns [first_column, + kCount) of x, for the tile's blocks.
 template <class Product, int kCount>
-static void multiply_tile(const Tile& tile, const void* x, int64_t k, int64_t first_column, int64_t first_block, int blocks,
-                          float* sums) {
+static void multiply_tile(const Tile& tile, const void* x, int64_t k, int64_t first_column, int64_t first_block,
+                          int blocks, float* sums) {
   // One pointer a column; where its bytes, scales and offsets are from there is the same for all.
   const char* column[kCount];
   for (int c = 0; c < kCount; ++c)
@@ -153,7 +153,8 @@ static void tile_products(const uint8_t* w, const void* x, int64_t count, int64_
       for (int64_t r0 = rows.begin; r0 < rows.end; r0 += kTileWeights) {
         const int64_t count_rows = rows.end - r0 < kTileWeights ? rows.end - r0 : kTileWeights;
         const uint8_t* row[kTileWeights];
-        for (int64_t r = 0; r < kTileWeights; ++r) row[r] = w + (r0 + (r < count_rows ? r : count_rows - 1)) * row_bytes;
+        for (int64_t r = 0; r < kTileWeights; ++r)
+          row[r] = w + (r0 + (r < count_rows ? r : count_rows - 1)) * row_bytes;
         memset(sums, 0, static_cast<size_t>((c1 - c0) * kTileWeights) * sizeof(float));
         for (int64_t k0 = pass; k0 < pass_end; k0 += kDepth) {
           const int blocks = static_cast<int>((pass_end - k0 < kDepth ? pass_end - k0 : kDepth) / 32);
@@ -161,13 +162,13 @@ static void tile_products(const uint8_t* w, const void* x, int64_t count, int64_
           int64_t c = c0;
           for (; c + kColumns <= c1; c += kColumns)
             multiply_tile<Product, kColumns>(*tile, x, k, c, k0 / 32, blocks, sums + (c - c0) * kTileWeights);
-          for (; c < c1; ++c) multiply_tile<Product, 1>(*tile, x, k, c, k0 / 32, blocks, sums + (c - c0) * kTileWeights);
+          for (; c < c1; ++c)
+            multiply_tile<Product, 1>(*tile, x, k, c, k0 / 32, blocks, sums + (c - c0) * kTileWeights);
         }
         for (int64_t c = c0; c < c1; ++c) {
           float* out = y + c * n + r0;
           const float* sum = sums + (c - c0) * kTileWeights;
-          if (pass == 0 && count_rows == kTileWeights)
-            memcpy(out, sum, kTileWeights * sizeof(float));
+          if (pass == 0 && count_rows == kTileWeights) memcpy(out, sum, kTileWeights * sizeof(float));
           else
             for (int64_t r = 0; r < count_rows; ++r) out[r] = pass ? out[r] + sum[r] : sum[r];
         }

@@ -24,7 +24,8 @@ void check_weight(const ShapeRule& rule) {
   rule.check(rule.inputs() == 2 && rule.shape(0).rank >= 1 && rule.shape(1).rank == 2,
              "expected [..., K or N] and a weight [N, K]");
   if (!has_kernels(rule.in(1).dtype))
-    fail("{}: weights of type {} are not there yet; F32, F16, BF16, Q8_0 and Q4_0 are", rule.name, type_name(rule.in(1).dtype));
+    fail("{}: weights of type {} are not there yet; F32, F16, BF16, Q8_0 and Q4_0 are", rule.name,
+         type_name(rule.in(1).dtype));
 }
 
 // --- quantize_rows ---------------------------------------------------------------------------------------------------
@@ -60,7 +61,8 @@ void linear_shape(ShapeRule& rule) {
   const DType x = rule.in(0).dtype;
   rule.check(x == DType::F32 || (x == DType::Q8_ACT && type_info(rule.in(1).dtype).quantized),
              "x must be F32, or Q8_ACT where the weight is quantized");
-  rule.check(row_length(rule.shape(0)) == rule.shape(1).dim[1], "the rows of x and of the weight must have the same length");
+  rule.check(row_length(rule.shape(0)) == rule.shape(1).dim[1],
+             "the rows of x and of the weight must have the same length");
   rule.out(with_last(rule.shape(0), rule.shape(1).dim[0]));
 }
 
@@ -82,7 +84,8 @@ void linear_vjp(Vjp& vjp) {
   require(weight.dtype == DType::F32, "linear: no gradient for the {} weight {}; only F32 weights can be trained",
           type_name(weight.dtype), weight.name);
   require(vjp.in(0).dtype() == DType::F32, "linear: no gradient for weight {} from quantized activations", weight.name);
-  const Tensor dy = reshape(vjp.dy(), as_matrix(vjp.dy().shape())), x = reshape(vjp.in(0), as_matrix(vjp.in(0).shape()));
+  const Tensor dy = reshape(vjp.dy(), as_matrix(vjp.dy().shape())),
+               x = reshape(vjp.in(0), as_matrix(vjp.in(0).shape()));
   vjp.set(1, matmul(dy, x, true, false));
 }
 

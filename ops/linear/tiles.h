@@ -1,18 +1,18 @@
-// Tile sizes of the matrix products, and the scratch they need: shared by shape rules and kernels. No size depends on the
-// number of threads, and a product's sum over k is always taken in the same order, so neither do the results.
-// C headers only.
+// Tile sizes of the matrix products, and the scratch they need: shared by shape rules and kernels. No size depends on
+// the number of threads, and a product's sum over k is always taken in the same order, so neither do the results. C
+// headers only.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
 namespace margay {
 
-constexpr int64_t kFewRows = 4;        // up to so many rows of x a product is dot products along the weight's rows
-constexpr int64_t kWidestPanel = 32;   // output columns of the float tile at the widest: two 512-bit registers
+constexpr int64_t kFewRows = 4;       // up to so many rows of x a product is dot products along the weight's rows
+constexpr int64_t kWidestPanel = 32;  // output columns of the float tile at the widest: two 512-bit registers
 
 // float32 tiles: a panel of kPanelDepth x (2 registers) unpacked weights stays in L1 or L2 while the rows of x pass by.
 constexpr int64_t kPanelDepth = 256;
-constexpr int64_t kRowBlock = 1024;    // rows of x that pass by before the next panel: with kPanelDepth, 1 MiB of L2
+constexpr int64_t kRowBlock = 1024;  // rows of x that pass by before the next panel: with kPanelDepth, 1 MiB of L2
 constexpr int64_t kMostTileRows = 12;
 
 static inline size_t gemm_scratch() {

@@ -37,7 +37,9 @@ static inline float quantize_activation(const float* x, int8_t* q) {
   const float inverse = tiny ? 0 : 127 / largest;
   for (int i = 0; i < 32; ++i) {
     const float scaled = rintf(x[i] * inverse);  // nearest even, as cvtps2dq
-    q[i] = static_cast<int8_t>(scaled > 127 ? 127 : scaled >= -128 ? scaled : -128);  // NaN: -128, as saturation makes it
+    q[i] = static_cast<int8_t>(scaled > 127     ? 127
+                               : scaled >= -128 ? scaled
+                                                : -128);  // NaN: -128, as saturation makes it
   }
   return tiny ? 0 : largest / 127;
 }

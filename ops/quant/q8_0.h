@@ -1,4 +1,5 @@
-// GGUF's Q8_0: 32 weights in 34 bytes. These scalar functions are its definition, bit for bit ggml's reference quantizer.
+// GGUF's Q8_0: 32 weights in 34 bytes. These scalar functions are its definition, bit for bit ggml's reference
+// quantizer.
 //
 //   byte 0        2                                34
 //        | half d | int8 q[0] ... q[31]            |      weight i = d * q[i]
@@ -24,7 +25,8 @@ static inline void quantize_block(const float* x, BlockQ8_0* block) {
   const float d = largest / 127, inverse = d != 0 ? 1 / d : 0;
   block->d = float_to_half(d);
   for (int i = 0; i < 32; ++i) {
-    const float scaled = roundf(x[i] * inverse);  // beyond +-127 (or NaN, which becomes 0) only for broken or denormal input
+    const float scaled =
+        roundf(x[i] * inverse);  // beyond +-127 (or NaN, which becomes 0) only for broken or denormal input
     block->q[i] = static_cast<int8_t>(scaled > 127 ? 127 : scaled >= -127 ? scaled : scaled < -127 ? -127 : 0);
   }
 }

@@ -1,5 +1,5 @@
-// Elements of a weight row of any type to float32, by SIMD: what the embedding, the float products and their gradients use.
-// The values are those of the scalar definitions, bit for bit. C headers only.
+// Elements of a weight row of any type to float32, by SIMD: what the embedding, the float products and their gradients
+// use. The values are those of the scalar definitions, bit for bit. C headers only.
 #pragma once
 #include "base/dtype.h"
 #include "ops/quant/q4_0.h"
@@ -51,10 +51,17 @@ MARGAY_INLINE void unpack_blocks(const void* row, int64_t begin, int64_t count, 
 // Elements [begin, begin + count) of the row at `row`.
 static inline void unpack(DType type, const void* row, int64_t begin, int64_t count, float* out) {
   switch (type) {
-    case DType::F32: memcpy(out, static_cast<const float*>(row) + begin, static_cast<size_t>(count) * 4); return;
-    case DType::Q8_0: unpack_blocks<BlockQ8_0>(row, begin, count, out); return;
-    case DType::Q4_0: unpack_blocks<BlockQ4_0>(row, begin, count, out); return;
-    default: break;
+    case DType::F32:
+      memcpy(out, static_cast<const float*>(row) + begin, static_cast<size_t>(count) * 4);
+      return;
+    case DType::Q8_0:
+      unpack_blocks<BlockQ8_0>(row, begin, count, out);
+      return;
+    case DType::Q4_0:
+      unpack_blocks<BlockQ4_0>(row, begin, count, out);
+      return;
+    default:
+      break;
   }
   const uint16_t* p = static_cast<const uint16_t*>(row) + begin;
   int64_t i = 0;

@@ -1,6 +1,6 @@
-// Byte vectors for the int8 kernels: conversions of 16-bit floats, and sums of four byte products in each 32-bit lane by
-// whatever the instruction set has (vpdpbusd, or vpmaddubsw + vpmaddwd). A lane is 32 bits, a register has kWidth of them.
-// C headers only.
+// Byte vectors for the int8 kernels: conversions of 16-bit floats, and sums of four byte products in each 32-bit lane
+// by whatever the instruction set has (vpdpbusd, or vpmaddubsw + vpmaddwd). A lane is 32 bits, a register has kWidth of
+// them. C headers only.
 #pragma once
 #if defined(__x86_64__)
 #if !defined(__clang__)  // g++ 12 finds its own _mm512_undefined_ps() uninitialized
@@ -89,7 +89,8 @@ MARGAY_INLINE F32 load_int8(const void* p) {
 }
 
 // Kernels call this often enough for it to matter how far it reaches: far into L2, near into L1, because the hardware
-// prefetcher stops at 4 KiB borders. asm, because g++ drops functions that only prefetch. May point past the end of memory.
+// prefetcher stops at 4 KiB borders. asm, because g++ drops functions that only prefetch. May point past the end of
+// memory.
 MARGAY_INLINE void prefetch_stream(const void* p, int bytes) {
   const char* c = static_cast<const char*>(p);
 #if defined(__x86_64__)
@@ -157,8 +158,8 @@ MARGAY_INLINE Bytes dot_nibbles(Bytes sum, Bytes u, Bytes s) {
 #endif
 }
 
-// How signed 8-bit weights w multiply: with vpdpbusd as w + 128 and an offset; without it |w| times x with w's sign, since
-// 255 * 127 * 2 would saturate vpmaddubsw.
+// How signed 8-bit weights w multiply: with vpdpbusd as w + 128 and an offset; without it |w| times x with w's sign,
+// since 255 * 127 * 2 would saturate vpmaddubsw.
 #if defined(__AVX512VNNI__)
 constexpr bool kShiftedBytes = true;
 MARGAY_INLINE Bytes dot_bytes(Bytes sum, Bytes w, Bytes x) { return _mm512_dpbusd_epi32(sum, w, x); }

@@ -1,6 +1,6 @@
-// A float32 vector of the widest registers of the instruction set that this file is compiled for, on the compilers' vector
-// extensions: + - * / and comparisons are the language's own, a * b + c becomes an fma where there is one. Everything is
-// internal to MARGAY_ISA's namespace. C headers only.
+// A float32 vector of the widest registers of the instruction set that this file is compiled for, on the compilers'
+// vector extensions: + - * / and comparisons are the language's own, a * b + c becomes an fma where there is one.
+// Everything is internal to MARGAY_ISA's namespace. C headers only.
 #pragma once
 #include <stdint.h>
 #include <string.h>

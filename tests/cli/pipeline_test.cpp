@@ -22,12 +22,14 @@ class CliPipeline : public testing::Test {
     const test::Outcome outcome =
         margay("convert " + quoted(test::data("hf/tiny-llama3")) + " -o " + model() + " --type F32");
     ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const std::string license = test::read_text(std::string(MARGAY_SOURCE) + "/LICENSE");
+    std::ofstream(file("text.txt")) << license << license << license << license;
   }
   static void TearDownTestSuite() { folder_.reset(); }
 
   static std::string file(const std::string& name) { return *folder_ / name; }
   static std::string model() { return quoted(file("tiny.gguf")); }
-  static std::string text() { return quoted(std::string(MARGAY_SOURCE) + "/LICENSE"); }
+  static std::string text() { return quoted(file("text.txt")); }
   static std::unique_ptr<test::ScratchFolder> folder_;
 };
 

@@ -48,7 +48,7 @@ TEST(CliUsage, WrongUsageIsTwo) {
 
 TEST(CliUsage, MissingFileIsOne) {
   const std::string missing = "/no/such/model.gguf";
-  for (const std::string arguments :
+  for (const std::string& arguments :
        {"convert " + missing + " -o x.gguf", "inspect " + missing, "linearize " + missing + " -o x.gguf --data x.txt",
         "logits " + missing + " --tokens " + quoted(test::data("hf/tiny-llama3/golden.safetensors")) +
             " -o x.safetensors",
@@ -66,7 +66,7 @@ TEST(CliUsage, ErrorsNameTheFile) {
 
 TEST(CliUsage, FolderInsteadOfFileIsOne) {
   const std::string folder = quoted(test::data("tokens"));
-  for (const std::string arguments :
+  for (const std::string& arguments :
        {"inspect " + folder, "run " + folder + " -p a", "quantize " + folder + " x.gguf q8_0",
         "convert " + folder + " -o x.gguf", "tokenize " + folder + " -p a"}) {
     SCOPED_TRACE(arguments);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -20,8 +21,10 @@
 namespace margay {
 namespace {
 
-// Not AtomicFile: thousands of files need no fsync.
+// Not AtomicFile: thousands of files need no fsync. A new file each time, as some file systems flush one that is
+// truncated and written again.
 void put(const std::string& path, std::string_view bytes) {
+  std::remove(path.c_str());
   std::ofstream(path, std::ios::binary | std::ios::trunc)
       .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }

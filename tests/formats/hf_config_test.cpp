@@ -10,7 +10,8 @@ namespace margay {
 namespace {
 
 HfConfig config(const std::string& json) {
-  const std::string path = test::scratch("config.json");
+  const std::string path =
+      test::scratch(std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "-config.json");
   write_text_file(path, json);
   return HfConfig(path);
 }

@@ -1,5 +1,6 @@
 // Real vocabularies and other projects' files, from ../shared/data where that is present.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -20,9 +21,11 @@ std::string unpacked(const std::string& name) {
   const std::string archive = std::string(MARGAY_SOURCE) + "/../shared/data/" + name + ".tar.xz";
   if (!file_exists(archive)) return {};
   const std::string folder = test::scratch(name);
-  const std::string command = "mkdir -p '" + folder + "' && tar xJf '" + archive + "' -C '" + folder + "'";
-  if (!file_exists(folder + "/done") && std::system((command + " && touch '" + folder + "/done'").c_str()) != 0)
-    return {};
+  // Unpacked aside and then moved, as tests may run at the same time.
+  const std::string aside = folder + "." + std::to_string(getpid());
+  const std::string command = "mkdir -p '" + aside + "' && tar xJf '" + archive + "' -C '" + aside + "' && { mv -T '" +
+                              aside + "' '" + folder + "' 2>/dev/null || rm -r '" + aside + "'; }";
+  if (!is_directory(folder) && std::system(command.c_str()) != 0) return {};
   return folder;
 }
 

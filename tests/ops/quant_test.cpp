@@ -45,7 +45,8 @@ TEST(Quant, Q8_0BlockByHand) {
 
 TEST(Quant, Q4_0BlockByHand) {
   std::vector<float> x(32, 0.f);
-  x[0] = -8, x[1] = 7, x[2] = 8, x[16] = 1, x[17] = -1.5f;  // d = 1: the first of the largest magnitudes decides the sign
+  x[0] = -8, x[1] = 7, x[2] = 8, x[16] = 1,
+  x[17] = -1.5f;  // d = 1: the first of the largest magnitudes decides the sign
   BlockQ4_0 block;
   quantize_row(DType::Q4_0, x.data(), &block, 32);
   EXPECT_EQ(block.d, 0x3c00);
@@ -72,7 +73,8 @@ TEST(Quant, Q4_0PositiveExtremeMakesTheScaleNegative) {
 
 TEST(Quant, ErrorBounds) {
   for (const float scale : {1e-3f, 1.f, 300.f}) {
-    const std::vector<float> x = random_row(32 * 50, scale), q8 = round_trip(DType::Q8_0, x), q4 = round_trip(DType::Q4_0, x);
+    const std::vector<float> x = random_row(32 * 50, scale), q8 = round_trip(DType::Q8_0, x),
+                             q4 = round_trip(DType::Q4_0, x);
     for (size_t b = 0; b < x.size(); b += 32) {
       float largest = 0;
       for (size_t i = b; i < b + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
@@ -87,7 +89,8 @@ TEST(Quant, ErrorBounds) {
 }
 
 TEST(Quant, FloatsOf16Bits) {
-  const std::vector<float> x = random_row(1000, 10), half = round_trip(DType::F16, x), bf16 = round_trip(DType::BF16, x);
+  const std::vector<float> x = random_row(1000, 10), half = round_trip(DType::F16, x),
+                           bf16 = round_trip(DType::BF16, x);
   EXPECT_EQ(round_trip(DType::F32, x), x);
   for (size_t i = 0; i < x.size(); ++i) {
     EXPECT_LE(std::fabs(half[i] - x[i]), std::fabs(x[i]) / 2048 + 3e-8f);
@@ -97,7 +100,8 @@ TEST(Quant, FloatsOf16Bits) {
 
 TEST(Quant, ZerosStayZero) {
   const std::vector<float> zeros(64, 0.f);
-  for (const DType type : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0}) EXPECT_EQ(round_trip(type, zeros), zeros);
+  for (const DType type : {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0})
+    EXPECT_EQ(round_trip(type, zeros), zeros);
   int8_t q[32];
   EXPECT_EQ(quantize_activation(zeros.data(), q), 0);
   EXPECT_EQ(q[31], 0);
