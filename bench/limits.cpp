@@ -57,8 +57,8 @@ Limits measure_limits(int threads, Isa isa) {
   const auto keep = [&](int thread, float value) { sink[static_cast<size_t>(thread) * 16] = value; };
 
   Limits limits;
-  // Far more than any cache holds, in each thread's own part.
-  const int64_t floats = (int64_t{256} << 20) / 4 / threads / 1024 * 1024;
+  // More than caches hold, in each thread's own part.
+  const int64_t floats = (int64_t{512} << 20) / 4 / threads / 1024 * 1024;
   std::vector<float> memory(static_cast<size_t>(floats * threads), 1.f);
   limits.read = best_rate(team, [&](int t) { keep(t, peaks.read(memory.data() + t * floats, floats)); }) *
                 static_cast<double>(floats) * 4 * all;

@@ -1,7 +1,10 @@
 // margay: the table of commands, and how mistakes become exit codes.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <new>
+#include <sstream>
 #include <string>
 
 #include "base/error.h"
@@ -15,12 +18,20 @@ constexpr int kFailed = 1, kWrongUsage = 2, kInterrupted = 130;
 
 struct Command {
   const char* name;
+  const char* summary;  // in the list of commands
   AddCommand add;
 };
 constexpr Command kCommands[] = {
-    {"convert", add_convert},       {"quantize", add_quantize}, {"linearize", add_linearize}, {"run", add_run},
-    {"perplexity", add_perplexity}, {"inspect", add_inspect},   {"tokenize", add_tokenize},   {"logits", add_logits},
-    {"sample", add_sample},         {"report", add_report},
+    {"convert", "a Hugging Face model to GGUF", add_convert},
+    {"quantize", "a GGUF model to another type", add_quantize},
+    {"linearize", "softmax attention to linear attention: trains, merges, quantizes, measures", add_linearize},
+    {"run", "continue a text", add_run},
+    {"perplexity", "how well a model predicts a text", add_perplexity},
+    {"inspect", "what a model file holds", add_inspect},
+    {"tokenize", "text to token ids and back", add_tokenize},
+    {"logits", "a model's logits for given tokens, for comparison with other programs", add_logits},
+    {"sample", "documents that a model writes by itself", add_sample},
+    {"report", "models side by side: perplexity, speed, memory", add_report},
 };
 
 constexpr const char* kDescription =
@@ -33,6 +44,23 @@ constexpr const char* kFooter =
     "  margay convert ~/models/Llama-3.2-1B -o base.gguf --type q8_0\n"
     "  margay linearize base.gguf -o linear.gguf --data books.txt\n"
     "  margay run linear.gguf -p 'Once upon a time' -n 200\n";
+
+// Summaries in the list of commands; and of a value's range only what the option's text says.
+class Formatter : public CLI::Formatter {
+  std::string make_subcommand(const CLI::App* command) const override {
+    std::ostringstream out;
+    for (const Command& row : kCommands)
+      if (command->get_name() == row.name) CLI::detail::format_help(out, row.name, row.summary, get_column_width());
+    return out.str();
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    const size_t begin = text.find(':');
+    const size_t end = std::min(text.find('=', begin), text.find(" REQUIRED", begin));
+    if (begin != std::string::npos) text.erase(begin, end == std::string::npos ? end : end - begin);
+    return text;
+  }
+};
 
 int fail_with(int code, const std::string& message) {
   std::fflush(stdout);
@@ -65,6 +93,7 @@ bool unknown_command(const std::string& word) {
 int run(int argc, char** argv) {
   CLI::App app(kDescription, "margay");
   app.footer(kFooter);
+  app.formatter(std::make_shared<Formatter>());
   app.set_version_flag("--version", "margay " MARGAY_VERSION);
   app.require_subcommand(1);
   for (const Command& command : kCommands) command.add(*app.add_subcommand(command.name));

@@ -128,7 +128,7 @@ void write_model_config(GgufWriter& writer, const ModelConfig& config, const Lin
 }
 
 LinearStateLayout linear_state_layout(const ModelConfig& config, const LinearConfig& linear) {
-  return {config.heads, config.kv_heads, config.head_dim, linear.features(),
+  return {linear.key_map_heads, config.kv_heads, config.head_dim, linear.features(),
           linear.window_kind == WindowKind::kNone ? 0 : linear.window};
 }
 

@@ -6,6 +6,10 @@
 namespace margay {
 namespace {
 
+// Quantized products of few rows take another kernel, whose rounding differs. Batches are never narrower than this, so
+// that the documents do not depend on their width.
+constexpr int64_t kNarrowestBatch = 8;
+
 int32_t first_token(const Tokenizer& tokenizer) {
   if (tokenizer.bos()) return *tokenizer.bos();
   require(!tokenizer.eos().empty(),
@@ -91,11 +95,11 @@ void sample_documents(const Model& model, Team& team, const DocumentOptions& opt
           "{} documents of {} tokens, {} at once: use 1 or more of each", options.documents, options.tokens,
           options.batch);
   SessionOptions settings;
-  settings.sequences = std::min(options.batch, options.documents);
+  settings.sequences = std::max(std::min(options.batch, options.documents), kNarrowestBatch);
   settings.capacity = options.tokens;
   Session session(model, team, settings);
   for (int64_t first = 0; first < options.documents; first += settings.sequences) {
-    // The last batch is as wide as the others; documents too many are dropped.
+    // All batches have the same width; documents too many are dropped.
     const int64_t wanted = std::min(settings.sequences, options.documents - first);
     Batch batch(model, team, session, options, first);
     for (int64_t t = 0; t < options.tokens; ++t) {

@@ -102,24 +102,44 @@ void attend(const Forward& f, const Unit& u, const Keys& keys, int64_t g) {
   }
 }
 
+// Rows [begin, end) of the next block of a cache: heads lie between them, a pattern that hardware does not follow.
+void prefetch(const Forward& f, const Keys& keys, int64_t begin, int64_t end) {
+  constexpr int64_t kLine = 16;
+  for (int64_t r = begin; r < end; ++r)
+    for (int64_t c = 0; c < f.d; c += kLine) {
+      __builtin_prefetch(keys.k + r * keys.stride + c, 0, 2);
+      __builtin_prefetch(keys.v + r * keys.stride + c, 0, 2);
+    }
+}
+
 void run_unit(const Forward& f, const Unit& u) {
   const SoftmaxTiles& t = f.tiles;
   const int64_t row = (u.b * f.tokens + u.t) * f.heads + u.kv_head * f.group;
   for (int64_t g = 0; g < f.group; ++g)
     simd::copy_rows(u.rows, f.d, f.q + (row + g) * f.d, f.heads * f.d, f.params.scale,
                     f.tile(t.q) + g * kSegment * t.dp, t.dp);
-  simd::fill(f.tile(t.out), f.group * kSegment * t.dp, 0);
+  for (int64_t g = 0; g < f.group; ++g) simd::fill(f.tile(t.out) + g * kSegment * t.dp, u.rows * t.dp, 0);
   simd::fill(f.tile(t.m), f.group * kSegment, kExcluded);
   simd::fill(f.tile(t.l), f.group * kSegment, 0);
   const int64_t first = u.position + u.t, end = first + u.rows;
   Keys keys;
   for (int64_t key = f.params.window > 0 ? max_of(0, first - f.params.window + 1) : 0; key < end; key += keys.count) {
     keys = keys_at(f, u, key, end);
+    const int64_t next = keys.key + keys.count;
+    const Keys ahead = next < u.position ? keys_at(f, u, next, end) : Keys{0, 0, 0, nullptr, nullptr};
     if (u.rows >= kFewQueries) {
       simd::transpose(keys.count, f.d, keys.k, keys.stride, f.tile(t.kt), t.ld);
       simd::copy_rows(keys.count, f.d, keys.v, keys.stride, 1, f.tile(t.v), t.dp);
+    } else if (f.group > 1) {
+      // Rows that lie a power of two apart fall on few sets of the first cache: a compact copy for all the heads.
+      simd::copy_rows(keys.count, f.d, keys.k, keys.stride, 1, f.tile(t.kt), t.dp);
+      simd::copy_rows(keys.count, f.d, keys.v, keys.stride, 1, f.tile(t.v), t.dp);
+      keys.k = f.tile(t.kt), keys.v = f.tile(t.v), keys.stride = t.dp;
     }
-    for (int64_t g = 0; g < f.group; ++g) attend(f, u, keys, g);
+    for (int64_t g = 0; g < f.group; ++g) {
+      prefetch(f, ahead, ahead.count * g / f.group, ahead.count * (g + 1) / f.group);
+      attend(f, u, keys, g);
+    }
   }
   for (int64_t g = 0; g < f.group; ++g) {
     float* out = f.tile(t.out) + g * kSegment * t.dp;

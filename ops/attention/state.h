@@ -1,13 +1,12 @@
 // The state of a linearized layer for one sequence, and which keys are where. C headers only.
 //
-// Positions are cut into blocks of w (w = window; 64 where there is no window). With n the query's position, o = n mod
-// w its offset and b = n / w its block, the keys j <= n are in one of three places:
+// Positions are cut into blocks of w (w = window; 64 where there is no window). With n the query's position, o = n mod w
+// its offset and b = n / w its block, the keys j <= n are in one of three places:
 //
-//   S   sums over the whole blocks that every window has left: with a window blocks <= b - 2, without one blocks <= b -
-//   1 P   the running sum of the next block: keys j of block b - 1 with offset <= o, that is, aged exactly w tokens or
-//   more
-//       (without a window: keys of block b up to n itself, aged 0)
-//   the rest, still raw keys and values in the ring.
+//   S     sums over the whole blocks that every window has left: with a window blocks <= b - 2, without one <= b - 1
+//   P     the running sum of the next block: keys of block b - 1 with offset <= o, that is, aged w tokens or more
+//         (without a window: keys of block b up to n itself, aged 0)
+//   ring  the rest, still raw keys and values
 //
 //   terraced: linear terms = S, window = blocks b - 1 and b (w + o + 1 keys, the ones of P among them)
 //   sliding:  linear terms = S + P, window = the w most recent keys

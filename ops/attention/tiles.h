@@ -117,7 +117,7 @@ static inline SoftmaxTiles softmax_tiles(int64_t d, int64_t group, int64_t width
   t.m = take(&used, group * kSegment);
   t.l = take(&used, group * kSegment);
   t.scale = take(&used, kSegment);
-  t.kt = take(&used, d * t.ld);
+  t.kt = take(&used, (d > t.dp ? d : t.dp) * t.ld);
   t.v = take(&used, kSegment * t.dp);
   t.scores = take(&used, kSegment * t.ld);
   t.floats = used;

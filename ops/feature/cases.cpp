@@ -42,7 +42,7 @@ void add_feature_cases(CaseList& cases) {
     const FeatureKind map = static_cast<FeatureKind>(kind);
     for (const int64_t f : {1, 3, 8, 16, 37, 64})
       if (f > 1 || map >= FeatureKind::kRelu) add_activation(cases, map, 5, f, 1e-12f, 2);
-    add_activation(cases, map, 7, 37, 0.02f, 4);  // an epsilon that clamps some features
+    add_activation(cases, map, 7, 37, 0.02f, 4);                          // an epsilon that clamps some features
     if (map <= FeatureKind::kSoftmaxHalf) cases.back().gradient = false;  // right to within epsilon only
     add_activation(cases, map, 3, 16, 1e-12f, 60);
     add_activation(cases, map, 6 * 1024, 64, 1e-12f, 2, true);

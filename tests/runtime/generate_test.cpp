@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "base/progress.h"
+#include "convert/quantize.h"
 #include "runtime/documents.h"
 #include "runtime/perplexity.h"
 #include "runtime/speed.h"
@@ -90,22 +92,31 @@ TEST_F(GenerateTest, EmptyPromptIsAnError) {
   EXPECT_THROW(generate(session, model_.tokenizer, sampler, {}, {}, [](std::string_view) {}), Error);
 }
 
+std::vector<std::string> documents_of(const Model& model, Team& team, int64_t batch) {
+  DocumentOptions options;
+  options.documents = 10, options.tokens = 30, options.batch = batch;
+  options.sampler = {.temperature = 0.9f, .seed = 3};
+  std::vector<std::string> texts;
+  int64_t tokens = 0;
+  sample_documents(
+      model, team, options, [&](const std::string& text) { texts.push_back(text); },
+      [&](int64_t more) { tokens += more; });
+  EXPECT_EQ(tokens, 10 * 30);
+  return texts;
+}
+
 TEST_F(GenerateTest, DocumentsDoNotDependOnTheBatch) {
-  const auto documents = [&](int64_t batch) {
-    DocumentOptions options{.documents = 5, .tokens = 40, .batch = batch, .sampler = {.temperature = 0.9f, .seed = 3}};
-    std::vector<std::string> texts;
-    int64_t tokens = 0;
-    sample_documents(
-        model_, team_, options, [&](const std::string& text) { texts.push_back(text); },
-        [&](int64_t more) { tokens += more; });
-    EXPECT_EQ(tokens, 200);
-    return texts;
-  };
-  const std::vector<std::string> one = documents(1);
-  ASSERT_EQ(one.size(), 5u);
-  EXPECT_NE(one[0], one[1]);
-  EXPECT_EQ(documents(2), one);
-  EXPECT_EQ(documents(16), one);
+  set_progress_quiet(true);
+  const std::string quantized_path = test::scratch("runtime-llama3-q8.gguf");
+  convert_model(test::data("hf/tiny-llama3"), quantized_path, DType::Q8_0, 1);
+  const Model quantized(quantized_path);
+  for (const Model* model : {&model_, &quantized}) {
+    const std::vector<std::string> one = documents_of(*model, team_, 1);
+    ASSERT_EQ(one.size(), 10u);
+    EXPECT_NE(one[0], one[1]);
+    EXPECT_EQ(documents_of(*model, team_, 9), one);
+    EXPECT_EQ(documents_of(*model, team_, 16), one);
+  }
 }
 
 TEST(Perplexity, CrossEntropyIsStable) {

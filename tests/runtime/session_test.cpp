@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "base/progress.h"
 #include "convert/quantize.h"
@@ -65,10 +66,17 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+// Written and opened once.
+const Model& model_of(const Variant& variant) {
+  static std::map<std::string, std::unique_ptr<Model>> models;
+  std::unique_ptr<Model>& model = models[variant.name];
+  if (!model) model = std::make_unique<Model>(test::tiny_model(variant));
+  return *model;
+}
+
 class SessionTest : public testing::TestWithParam<Variant> {
  protected:
-  const std::string path_ = test::tiny_model(GetParam());
-  const Model model_{path_};
+  const Model& model_ = model_of(GetParam());
   const std::vector<int32_t> tokens_ = test::random_tokens(2 * kTokens, 7);
 };
 
@@ -186,8 +194,7 @@ const Variant& variant(const std::string& name) {
 }
 
 TEST(Session, FullContextIsAnError) {
-  const std::string path = test::tiny_model(variant("hybrid"));
-  const Model model(path);
+  const Model& model = model_of(variant("hybrid"));
   Team team(1);
   SessionOptions options;
   options.capacity = 10;
@@ -203,9 +210,7 @@ TEST(Session, FullContextIsAnError) {
 }
 
 TEST(Session, SoftmaxOfALinearizedModelIsItsBase) {
-  const std::string linear_path = test::tiny_model(variant("terraced")),
-                    base_path = test::tiny_model(variant("softmax"));
-  const Model linear(linear_path), base(base_path);
+  const Model &linear = model_of(variant("terraced")), &base = model_of(variant("softmax"));
   const std::vector<int32_t> tokens = test::random_tokens(100, 3);
   SessionOptions softmax;
   softmax.softmax = true;
@@ -215,8 +220,7 @@ TEST(Session, SoftmaxOfALinearizedModelIsItsBase) {
 }
 
 TEST(Session, WindowOnlyDropsOldText) {
-  const std::string path = test::tiny_model(variant("terraced"));
-  const Model model(path);
+  const Model& model = model_of(variant("terraced"));
   const std::vector<int32_t> tokens = test::random_tokens(200, 3);
   SessionOptions window_only;
   window_only.window_only = true;
