@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "cli/command.h"
 #include "cli/convert_report.h"
+#include "cli/options.h"
 #include "convert/quantize.h"
 #include "convert/target_type.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 struct Options {
   std::string source, out, type;
-  int threads = default_threads();
+  int threads = 1;
   bool json = false;
 };
 
@@ -44,8 +45,8 @@ void add_convert(CLI::App& app) {
                  "source's own 16-bit type, or q8_0")
       ->type_name("TYPE")
       ->check(check_type_name);
-  app.add_option("-t,--threads", options->threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_flag("--json", options->json, "the report as one JSON object on standard output; no progress");
+  add_threads(app, options->threads);
+  add_json(app, options->json, "the report as one JSON object on standard output; no progress");
   app.footer(
       "Vectors (norms), feature maps and RoPE factors stay F32 whatever the type; with q4_0 the output head is Q8_0;\n"
       "matrices whose rows are no multiple of 32 become F16 under q8_0 and q4_0.\n\n"

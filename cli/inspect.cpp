@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "convert/source.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
@@ -20,6 +21,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kLongestText = 4096;  // bytes of a string in --json
 
 struct Options {
+  int threads = 1;  // accepted as everywhere; the work is one thread's
   std::string file;
   size_t values = 8;  // of an array
   bool tensors = true, json = false;
@@ -187,7 +189,8 @@ void add_inspect(CLI::App& app) {
                  "elements of an array to show; with --json longer arrays and texts are only counted")
       ->capture_default_str();
   app.add_flag("!--no-tensors", options->tensors, "metadata and totals only");
-  app.add_flag("--json", options->json, "one JSON object on standard output");
+  add_threads(app, options->threads);
+  add_json(app, options->json, "one JSON object on standard output");
   app.footer(
       "Keys of --json: file, format, file_bytes, tensor_count, tensor_bytes, parameters, types, metadata,\n"
       "tensors [{name, type, shape, bytes}].\n\n"

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "convert/target_type.h"
 
 namespace margay {
@@ -17,7 +18,7 @@ struct Options {
   std::string type, window_kind = "terraced", schedule = "cosine", targets = "q,k,v,o", products = "auto";
   int64_t sequences = 8, micro = 1, length = 1024;
   double validate_share = 0.25;
-  int threads = default_threads();
+  int threads = 1;
   bool json = false, no_measure = false;
 };
 
@@ -107,8 +108,7 @@ void add_training_options(CLI::App& app, Options& options) {
   app.add_flag("--train-maps", l.joint, "train feature maps and window factors on with LoRA");
   app.add_option("--maps", l.initial_maps,
                  "start from the feature maps of this file (OUT.transfer.safetensors of an earlier run) instead of "
-                 "attention transfer")
-      ->check(CLI::ExistingFile);
+                 "attention transfer");
   app.add_option("--products", options.products,
                  "of frozen weights: float, int8 (quantized ones only, as in inference), or auto by the base's type")
       ->check(CLI::IsMember({"auto", "float", "int8"}))
@@ -156,8 +156,8 @@ void add_linearize(CLI::App& app) {
   app.add_option("--keep-softmax", l.keep_softmax, "layers that stay softmax, by commas (from 0)")->delimiter(',');
   add_training_options(app, *options);
   app.add_flag("--no-measure", options->no_measure, "do not measure perplexities");
-  app.add_option("-t,--threads", options->threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_flag("--json", options->json, "the report as one JSON object on standard output; no progress");
+  add_threads(app, options->threads);
+  add_json(app, options->json, "the report as one JSON object on standard output; no progress");
   app.footer(
       "Examples:\n"
       "  margay linearize llama-1b/ -o llama-1b-linear.gguf --data text.txt --type q8_0\n"

@@ -15,7 +15,7 @@ namespace margay {
 namespace {
 
 struct Options {
-  std::string model, file, protocol = "plain";
+  std::string model, file, protocol;
   PerplexityOptions perplexity;
   int threads = 1;
   bool json = false;
@@ -54,6 +54,7 @@ void print_text(const PerplexityResult& result) {
 }
 
 void perplexity(Options options) {
+  if (options.protocol.empty()) options.protocol = options.perplexity.window ? "llama" : "plain";
   options.perplexity.protocol = protocol_from_name(options.protocol);
   set_progress_quiet(options.json);
   const std::string text = read_file_or_stdin(options.file);
@@ -93,10 +94,10 @@ void add_perplexity(CLI::App& app) {
       "         second half scored");
   add_model(app, options->model);
   app.add_option("-f,--file", options->file, "the text; - is standard input")->required()->type_name("FILE");
-  app.add_option("--protocol", options->protocol, "plain or llama")
-      ->check(CLI::IsMember({"plain", "llama"}))
-      ->capture_default_str();
-  app.add_option("--ctx", options->perplexity.window, "tokens of a window; default: the protocol's")
+  app.add_option("--protocol", options->protocol, "plain or llama; default: plain, or llama where --ctx is given")
+      ->check(CLI::IsMember({"plain", "llama"}));
+  app.add_option("--ctx", options->perplexity.window,
+                 "tokens of a window, and the llama protocol unless --protocol says otherwise")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 24));
   app.add_option("--windows", options->perplexity.max_windows, "windows to score at most; default: all")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));

@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "cli/command.h"
 #include "cli/convert_report.h"
+#include "cli/options.h"
 #include "convert/target_type.h"
 
 namespace margay {
@@ -14,7 +15,7 @@ namespace {
 
 struct Options {
   std::string in, out, type;
-  int threads = default_threads();
+  int threads = 1;
   bool json = false;
 };
 
@@ -38,8 +39,8 @@ void add_quantize(CLI::App& app) {
                  "q4_0 (4.5 bits a weight), q8_0 (8.5), f16 or bf16 (16), f32; in any case of letters")
       ->required()
       ->check(check_type_name);
-  app.add_option("-t,--threads", options->threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_flag("--json", options->json, "the report as one JSON object on standard output; no progress");
+  add_threads(app, options->threads);
+  add_json(app, options->json, "the report as one JSON object on standard output; no progress");
   app.footer(
       "Vectors (norms), feature maps and RoPE factors stay F32 whatever the type; with q4_0 the output head is Q8_0;\n"
       "matrices whose rows are no multiple of 32 become F16 under q8_0 and q4_0.\n\n"

@@ -8,13 +8,14 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/options.h"
 
 namespace margay {
 namespace {
 
 struct Options {
   ReportOptions report;
-  int threads = default_threads();
+  int threads = 1;
   bool json = false;
 };
 
@@ -77,8 +78,8 @@ void add_report(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
-  app.add_option("-t,--threads", options->threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_flag("--json", options->json, "one JSON object a row on standard output");
+  add_threads(app, options->threads);
+  add_json(app, options->json, "one JSON object a row on standard output");
   app.footer("Example:\n  margay report base.gguf linear.gguf linear-q4.gguf -f held-out.txt --depth 0,8192\n");
   app.callback([options] { report(*options); });
 }

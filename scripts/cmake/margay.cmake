@@ -22,7 +22,7 @@ endif()
 # margay_library(<folder> <libraries...>): every .cpp of the folder that is not a kernel, a table of cases or a main.
 function(margay_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "/ops/([a-z0-9]+/)?(cpu|cpu_[a-z0-9_]+|cases)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/ops/([a-z0-9]+/)?(cpu|cpu_[a-z0-9_]+|cases)\\.cpp$")
   add_library(margay_${folder} STATIC ${sources})
   target_link_libraries(margay_${folder} PUBLIC margay_flags fmt::fmt ${ARGN})
 endfunction()
