@@ -33,7 +33,7 @@ class Program {
   size_t arena_bytes() const { return arena_.size(); }
   size_t steps() const { return steps_.size(); }
   size_t barriers() const;  // of one run
-  // Wall time of each op kind over all runs so far, when profiling is on: prints to standard error.
+  // Wall time of thread 0 by op over the runs that follow (bench/training_bench).
   void enable_profile() { profile_.assign(static_cast<size_t>(OpId::kCount), 0.0); }
   std::vector<std::pair<const char*, double>> profile() const;  // (op, seconds), longest first
 
