@@ -1,9 +1,20 @@
 #include "models/model.h"
 
+#include "base/file.h"
+
 namespace margay {
+namespace {
+
+const std::string& model_file(const std::string& path) {
+  require(!is_directory(path), "{}: is a folder; `margay convert {} -o model.gguf` makes a model file of it", path,
+          path);
+  return path;
+}
+
+}  // namespace
 
 Model::Model(const std::string& path)
-    : file(path),
+    : file(model_file(path)),
       config(read_model_config(file)),
       linear(read_linear_config(file, config)),
       weights(file),
