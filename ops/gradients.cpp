@@ -28,7 +28,7 @@ std::vector<Tensor> gradients(Tensor loss, std::span<const Tensor> wrt) {
   const float one = 1;
   gradient[static_cast<size_t>(loss.id)] = graph.constant(loss.shape(), {&one, 1});
   for (size_t n = forward_nodes; n-- > 0;) {
-    const Node node = graph.nodes()[n];  // a copy: vjp appends to the vector
+    const Node& node = graph.nodes()[n];
     bool reached = false;
     Vjp vjp{graph, node, {}, {}, {}};
     for (const int32_t output : node.outputs) {

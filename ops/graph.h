@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -88,8 +89,9 @@ class Graph {
   }
   std::vector<Tensor> append(OpId op, std::span<const Tensor> inputs, const void* params, size_t param_bytes);
 
-  const std::vector<Value>& values() const { return values_; }
-  const std::vector<Node>& nodes() const { return nodes_; }
+  // References to values and nodes stay valid while the graph grows.
+  const std::deque<Value>& values() const { return values_; }
+  const std::deque<Node>& nodes() const { return nodes_; }
   const Value& value(int32_t id) const { return values_[static_cast<size_t>(id)]; }
   // The value whose memory `id` uses, at the end of its chain of aliases.
   int32_t memory_of(int32_t id) const;
@@ -98,8 +100,8 @@ class Graph {
   friend struct ShapeRule;
   Tensor add_value(Value value);
 
-  std::vector<Value> values_;
-  std::vector<Node> nodes_;
+  std::deque<Value> values_;
+  std::deque<Node> nodes_;
   std::vector<std::unique_ptr<float[]>> constants_;
   std::vector<std::pair<int32_t, Tensor>> quantized_;  // linear() quantizes an activation once: (value, its Q8_ACT)
   friend Tensor quantize_rows(Tensor x);

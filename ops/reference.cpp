@@ -41,7 +41,7 @@ const ReferenceValue& ReferenceEvaluator::evaluate(Tensor tensor) {
 }
 
 void ReferenceEvaluator::compute(int32_t index) {
-  const Node node = graph_.nodes()[static_cast<size_t>(index)];  // a copy: compose appends to the vector
+  const Node& node = graph_.nodes()[static_cast<size_t>(index)];
   const OpInfo& info = op_info(node.op);
   if (info.compose) {
     auto& outputs = composed_[index];

@@ -1,5 +1,6 @@
 #include "train/transfer.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace margay {
@@ -11,7 +12,7 @@ constexpr float kWindowLogit = -2.19722457f;  // logit of 0.1
 // Place of Hugging Face's element i of a head where pairs are interleaved.
 int64_t interleaved(int64_t i, int64_t head_dim) { return i < head_dim / 2 ? 2 * i : 2 * (i - head_dim / 2) + 1; }
 
-void initialise_map(Parameter& map, const FeatureMapInfo& info, bool permuted, Random& random) {
+void initialise_map(const Parameter& map, const FeatureMapInfo& info, bool permuted, Random& random) {
   const int64_t heads = map.shape.dim[0], columns = map.shape.dim[1], dim = map.shape.dim[2];
   float* w = map.values();
   if (!info.identity_init) {
@@ -33,15 +34,20 @@ void add_transfer_parameters(ParameterSet& parameters, const ModelConfig& config
   Random random(seed);
   for (int64_t l = 0; l < config.layers; ++l) {
     if (!linear.layer(l)) continue;
-    const auto add_map = [&](const char* which, int64_t heads) {
-      const Shape shape = make_shape({heads, linear.feature_dim, config.head_dim});
-      initialise_map(parameters.add(block_name(l, fmt::format("attn_fmap_{}.weight", which).c_str()), shape), info,
-                     permuted, random);
+    const auto add_map = [&](const char* which, int64_t heads) -> Parameter& {
       if (info.bias)
         parameters.add(block_name(l, fmt::format("attn_fmap_{}.bias", which).c_str()), make_shape({heads}));
+      const Shape shape = make_shape({heads, linear.feature_dim, config.head_dim});
+      return parameters.add(block_name(l, fmt::format("attn_fmap_{}.weight", which).c_str()), shape);
     };
-    add_map("q", config.heads);
-    add_map("k", linear.key_map_heads);
+    const Parameter& q = add_map("q", config.heads);
+    initialise_map(q, info, permuted, random);
+    // The k map starts as a copy of the q map (of the group's first head where it is shared): alike vectors then have
+    // alike features, which random maps of their own would have to learn first.
+    const Parameter& k = add_map("k", linear.key_map_heads);
+    const int64_t map = linear.feature_dim * config.head_dim, group = config.heads / linear.key_map_heads;
+    for (int64_t h = 0; h < linear.key_map_heads; ++h)
+      std::copy_n(q.values() + h * group * map, map, k.values() + h * map);
     if (linear.window_kind == WindowKind::kNone) continue;
     Parameter& factor = parameters.add(block_name(l, "attn_window_factor"), make_shape({config.heads}));
     for (int64_t h = 0; h < config.heads; ++h) factor.values()[h] = kWindowLogit;

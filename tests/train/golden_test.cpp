@@ -165,20 +165,18 @@ TEST_P(GoldenTraining, FollowsTheReference) {
   options.schedule.learning_rate = 1e-3f;
   const RecordModel with_lora = lora_model(model.config, linear, weights, lora, true);
   Trainer trainer(with_lora, next_token_objective, adapters, options, team);
-  // The first gradient is compared from the reference's own maps: ours differ from them in the last digits by now.
-  const std::vector<float> our_maps = maps.snapshot();
-  for (int64_t l = 0; l < kLayers; ++l)
+  // Stage 2 starts from the reference's own maps, as ours differ from them in the last digits by now: Adam makes percents
+  // of LoRA's smallest gradients out of those.
+  for (int64_t l = 0; l < kLayers; ++l) {
     for (const char which : {'q', 'k'}) {
       const auto theirs =
           our_map(golden.tensor(fmt::format("transfer.model.layers.{}.self_attn.feature_map_{}.mlp.layer", l, which)));
       std::copy(theirs.begin(), theirs.end(), maps.get(fmt::format("blk.{}.attn_fmap_{}.weight", l, which)).values());
     }
-  for (int64_t l = 0; l < kLayers; ++l) {
     const auto theirs = to_float(golden.tensor(fmt::format("transfer.model.layers.{}.self_attn.window_factors", l)));
     std::copy(theirs.begin(), theirs.end(), maps.get(fmt::format("blk.{}.attn_window_factor", l)).values());
   }
   trainer.accumulate_gradients(rows, 0);
-  maps.restore(our_maps);
   const auto expect_lora_b = [&](const char* format, const Buffer Parameter::*what, double tolerance) {
     for (int64_t l = 0; l < kLayers; ++l)
       for (const auto& [projection, name] : projections) {
