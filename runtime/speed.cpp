@@ -17,7 +17,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 }  // namespace
 
 SpeedResult measure_speed(const Model& model, Team& team, const SpeedOptions& options) {
-  require(options.depth >= 1 && options.decode_tokens >= 1, "speed at depth {} over {} tokens: use 1 or more",
+  require(options.depth >= 0 && options.decode_tokens >= 1, "speed at depth {} over {} tokens: use 0 and 1 or more",
           options.depth, options.decode_tokens);
   const int64_t steps = (options.decode_tokens + kRuns - 1) / kRuns;  // of one run
   SessionOptions settings;
@@ -31,19 +31,21 @@ SpeedResult measure_speed(const Model& model, Team& team, const SpeedOptions& op
 
   SpeedResult result;
   result.depth = options.depth;
-  // Records the programs of a whole chunk and of the last one, and maps the weights in.
-  const int64_t chunk = session.chunk_tokens(),
-                warm = options.depth <= chunk ? 0 : chunk * ((options.depth - 1) / chunk - 1);
-  session.feed(std::span(prompt).subspan(static_cast<size_t>(warm)));
-  session.reset();
-  Clock::time_point start = Clock::now();
-  session.feed(prompt);
-  result.prefill_rate = static_cast<double>(options.depth) / seconds_since(start);
+  if (options.depth > 0) {
+    // Records the programs of a whole chunk and of the last one, and maps the weights in.
+    const int64_t chunk = session.chunk_tokens();
+    const int64_t warm = options.depth <= chunk ? 0 : chunk * ((options.depth - 1) / chunk - 1);
+    session.feed(std::span(prompt).subspan(static_cast<size_t>(warm)));
+    session.reset();
+    const Clock::time_point start = Clock::now();
+    session.feed(prompt);
+    result.prefill_rate = static_cast<double>(options.depth) / seconds_since(start);
+  }
   result.state_bytes = session.state_bytes();
   session.feed(token());  // warms the step's program
   std::vector<double> rates;
   for (int64_t run = 0; run < kRuns; ++run) {
-    start = Clock::now();
+    const Clock::time_point start = Clock::now();
     for (int64_t i = 0; i < steps; ++i) session.feed(token());
     rates.push_back(static_cast<double>(steps) / seconds_since(start));
   }

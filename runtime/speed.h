@@ -14,7 +14,7 @@ struct SpeedOptions {
 
 struct SpeedResult {
   int64_t depth = 0;
-  double prefill_rate = 0;  // tokens a second over the whole depth
+  double prefill_rate = 0;  // tokens a second over the whole depth; 0 at depth 0
   double decode_rate = 0;   // tokens a second: the median of eight runs of steps, so that one hiccup does not count
   int64_t state_bytes = 0;  // of the sequence at this depth: linear states and the used part of KV caches
 };
