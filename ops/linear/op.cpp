@@ -16,16 +16,19 @@ Shape with_last(Shape shape, int64_t last) {
 
 Shape as_matrix(const Shape& shape) { return make_shape({row_count(shape), row_length(shape)}); }
 
-bool has_kernels(DType type) {
-  return type == DType::F32 || type == DType::F16 || type == DType::BF16 || type == DType::Q8_0 || type == DType::Q4_0;
+bool is_weight_type(DType type) {
+  return type == DType::F32 || type == DType::F16 || type == DType::BF16 ||
+         (type_info(type).quantized && type != DType::Q8_ACT);
 }
+
+// The others are multiplied in float32.
+bool has_int8_kernels(DType type) { return type == DType::Q8_0 || type == DType::Q4_0; }
 
 void check_weight(const ShapeRule& rule) {
   rule.check(rule.inputs() == 2 && rule.shape(0).rank >= 1 && rule.shape(1).rank == 2,
              "expected [..., K or N] and a weight [N, K]");
-  if (!has_kernels(rule.in(1).dtype))
-    fail("{}: weights of type {} are not there yet; F32, F16, BF16, Q8_0 and Q4_0 are", rule.name,
-         type_name(rule.in(1).dtype));
+  if (!is_weight_type(rule.in(1).dtype))
+    fail("{}: weights are floats or quantized, not {}", rule.name, type_name(rule.in(1).dtype));
 }
 
 // --- quantize_rows ---------------------------------------------------------------------------------------------------
@@ -59,8 +62,8 @@ double quantize_cost(const Graph& graph, const Node& node) {
 void linear_shape(ShapeRule& rule) {
   check_weight(rule);
   const DType x = rule.in(0).dtype;
-  rule.check(x == DType::F32 || (x == DType::Q8_ACT && type_info(rule.in(1).dtype).quantized),
-             "x must be F32, or Q8_ACT where the weight is quantized");
+  rule.check(x == DType::F32 || (x == DType::Q8_ACT && has_int8_kernels(rule.in(1).dtype)),
+             "x must be F32, or Q8_ACT where the weight is Q8_0 or Q4_0");
   rule.check(row_length(rule.shape(0)) == rule.shape(1).dim[1],
              "the rows of x and of the weight must have the same length");
   rule.out(with_last(rule.shape(0), rule.shape(1).dim[0]));
@@ -162,7 +165,7 @@ Tensor quantize_rows(Tensor x) {
 
 Tensor linear(Tensor x, Tensor weight, bool float_products) {
   // A weight of the wrong length is the shape rule's to report, not quantize_rows'.
-  const bool int8 = type_info(weight.dtype()).quantized && !float_products && row_length(x.shape()) % 32 == 0;
+  const bool int8 = has_int8_kernels(weight.dtype()) && !float_products && row_length(x.shape()) % 32 == 0;
   return x.graph->append(OpId::Linear, {int8 ? quantize_rows(x) : x, weight}, LinearParams{!int8})[0];
 }
 

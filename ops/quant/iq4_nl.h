@@ -48,8 +48,9 @@ static inline float fit_codes(const float* x, int n) {
     if (fabsf(x[i]) > magnitude) magnitude = fabsf(x[i]), extreme = x[i];
   if (!(magnitude > 1e-30f) || magnitude > 1e30f) return magnitude > 1e30f ? extreme / -127 : 0;
   float best = 0, best_gain = -1;
+  const int ends[2] = {-127, 113};
   for (int step = -7; step <= 7; ++step)
-    for (const int end : {-127, 113}) {
+    for (const int end : ends) {
       const float inverse = (static_cast<float>(end) + 2.f * static_cast<float>(step)) / extreme;
       float xc = 0, cc = 0;
       for (int i = 0; i < n; ++i) {

@@ -24,9 +24,10 @@ static inline float fit_symmetric(const float* x, int n, int low, int high) {
     if (fabsf(x[i]) > magnitude) magnitude = fabsf(x[i]), extreme = x[i];
   if (!(magnitude > 1e-30f) || magnitude > 1e30f) return magnitude > 1e30f ? extreme / static_cast<float>(low) : 0;
   float best = 0, best_gain = -1;
+  const int ends[2] = {low, high};
   for (int step = -10; step <= 10; ++step) {
     // Both signs: the extreme at `low`, or (shorter) at `high`.
-    for (const int end : {low, high}) {
+    for (const int end : ends) {
       const float inverse = (static_cast<float>(end) + 0.1f * static_cast<float>(step)) / extreme;
       float xq = 0, qq = 0;
       for (int i = 0; i < n; ++i) {
