@@ -21,8 +21,10 @@ bool is_weight_type(DType type) {
          (type_info(type).quantized && type != DType::Q8_ACT);
 }
 
-// The others are multiplied in float32.
-bool has_int8_kernels(DType type) { return type == DType::Q8_0 || type == DType::Q4_0; }
+// Other types have int8 kernels for few rows only: more rows are multiplied in float32.
+bool has_int8_kernels(DType type, int64_t rows) {
+  return type == DType::Q8_0 || type == DType::Q4_0 || (type_info(type).quantized && rows <= kFewRows);
+}
 
 void check_weight(const ShapeRule& rule) {
   rule.check(rule.inputs() == 2 && rule.shape(0).rank >= 1 && rule.shape(1).rank == 2,
@@ -62,8 +64,8 @@ double quantize_cost(const Graph& graph, const Node& node) {
 void linear_shape(ShapeRule& rule) {
   check_weight(rule);
   const DType x = rule.in(0).dtype;
-  rule.check(x == DType::F32 || (x == DType::Q8_ACT && has_int8_kernels(rule.in(1).dtype)),
-             "x must be F32, or Q8_ACT where the weight is Q8_0 or Q4_0");
+  rule.check(x == DType::F32 || (x == DType::Q8_ACT && type_info(rule.in(1).dtype).quantized),
+             "x must be F32, or Q8_ACT where the weight is quantized");
   rule.check(row_length(rule.shape(0)) == rule.shape(1).dim[1],
              "the rows of x and of the weight must have the same length");
   rule.out(with_last(rule.shape(0), rule.shape(1).dim[0]));
@@ -165,7 +167,8 @@ Tensor quantize_rows(Tensor x) {
 
 Tensor linear(Tensor x, Tensor weight, bool float_products) {
   // A weight of the wrong length is the shape rule's to report, not quantize_rows'.
-  const bool int8 = has_int8_kernels(weight.dtype()) && !float_products && row_length(x.shape()) % 32 == 0;
+  const bool int8 =
+      has_int8_kernels(weight.dtype(), row_count(x.shape())) && !float_products && row_length(x.shape()) % 32 == 0;
   return x.graph->append(OpId::Linear, {int8 ? quantize_rows(x) : x, weight}, LinearParams{!int8})[0];
 }
 
