@@ -58,8 +58,8 @@ void print_convert_report(const std::string& out, const ConvertReport& report, b
     fmt::print(stderr, "\n");
   }
   if (report.fallbacks)
-    fmt::print(stderr, "  {} tensor{} F16: the rows are no multiple of {}'s blocks of {}\n", report.fallbacks,
-               report.fallbacks == 1 ? " is" : "s are", type_name(report.type), type_info(report.type).block_length);
+    fmt::print(stderr, "  {} tensor{} of another type: the rows are no multiple of the blocks\n", report.fallbacks,
+               report.fallbacks == 1 ? " is" : "s are");
   for (const std::string& note : report.notes) fmt::print(stderr, "  note: {}\n", note);
 }
 
@@ -70,6 +70,28 @@ std::string check_type_name(const std::string& name) {
     return error.what();
   }
   return {};
+}
+
+void add_tensor_types(CLI::App& app, std::vector<std::string>& texts) {
+  app.add_option("--tensor-type", texts,
+                 "type of the tensors whose names match, whatever the others get: a glob, as in\n"
+                 "'*.ffn_down.weight=q6_k'; may be given more than once, the last match counts")
+      ->type_name("PATTERN=TYPE")
+      ->allow_extra_args(false)
+      ->check([](const std::string& text) -> std::string {
+        try {
+          parse_tensor_type(text);
+        } catch (const Error& error) {
+          return error.what();
+        }
+        return {};
+      });
+}
+
+std::vector<TensorType> tensor_types(const std::vector<std::string>& texts) {
+  std::vector<TensorType> types;
+  for (const std::string& text : texts) types.push_back(parse_tensor_type(text));
+  return types;
 }
 
 }  // namespace margay

@@ -140,7 +140,7 @@ void add_linearize(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--type", options->type,
-                 "of the output's weights: f32, f16, bf16, q8_0, q4_0; the base's own by default")
+                 "of the output's weights, as `margay quantize --help` lists them; the base's own by default")
       ->check(check_type_name);
   app.add_option("--feature-map", l.feature_map, "hedgehog, hedgehog_half, exp, exp_half, t2r or elu1")
       ->capture_default_str();

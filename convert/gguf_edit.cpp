@@ -30,10 +30,8 @@ TensorJob edited_job(const std::string& name, const EditedTensor& edited, Conver
                 edited.wanted,
                 static_cast<const std::byte*>(edited.weight.data)};
   require(!job.shape.empty(), "tensor {} has no shape", name);
-  if (job.shape.back() % type_info(job.to).block_length != 0) {
-    job.to = DType::F16;
-    ++report.fallbacks;
-  }
+  job.to = fitting_type(edited.wanted, job.shape.back());
+  report.fallbacks += job.to != edited.wanted;
   return job;
 }
 

@@ -13,7 +13,7 @@ namespace margay {
 // A tensor from memory. `weight.data` must live until the file is written.
 struct EditedTensor {
   WeightRef weight;
-  DType wanted = DType::F32;  // in the file; F16 where its blocks do not fit the rows
+  DType wanted = DType::F32;  // in the file; fitting_type() where its blocks do not fit the rows
 };
 
 struct ModelEdit {

@@ -62,7 +62,8 @@ DType huggingface_type(const std::string& folder) {
   return most;
 }
 
-ConvertReport import_huggingface(const std::string& folder, const std::string& out, DType type, int threads) {
+ConvertReport import_huggingface(const std::string& folder, const std::string& out, DType type, int threads,
+                                 const std::vector<TensorType>& overrides) {
   require(gguf_file_type(type).has_value(), "{}: models of type {} cannot be written yet", out, type_name(type));
   check_folder(folder);
   check_output(out, input_files(folder));
@@ -92,7 +93,7 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   std::vector<TensorJob> jobs;
   for (const TensorName& name : names) {
     const TensorEntry& tensor = source.tensor(name.source);
-    const TargetChoice choice = choose_type(name.target, name.shape, type, tied);
+    const TargetChoice choice = choose_type(name.target, name.shape, type, tied, config.layers, overrides);
     report.fallbacks += choice.fallback;
     if (choice.better)
       report.notes.push_back(

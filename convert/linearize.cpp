@@ -232,8 +232,8 @@ void Pipeline::write() {
   }
   // Another type than the base's: every weight of the base is converted once, the merged ones from float32.
   for (const TensorEntry& tensor : base_->file.tensors()) {
-    const TargetChoice choice =
-        choose_type(tensor.name, tensor.shape, *options_.type, base_->file.find("output.weight") == nullptr);
+    const TargetChoice choice = choose_type(tensor.name, tensor.shape, *options_.type,
+                                            base_->file.find("output.weight") == nullptr, base_->config.layers);
     auto [place, added] =
         edit.tensors.try_emplace(tensor.name, EditedTensor{*base_->weights.find(tensor.name), choice.type});
     if (!added) place->second.wanted = choice.type;

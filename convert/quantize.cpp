@@ -1,9 +1,10 @@
 #include "convert/quantize.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "convert/import_huggingface.h"
 #include "convert/source.h"
-#include "convert/target_type.h"
 
 namespace margay {
 namespace {
@@ -24,7 +25,8 @@ DType most_bytes(const GgufFile& file) {
 
 }  // namespace
 
-ConvertReport quantize_gguf(const std::string& in, const std::string& out, DType type, int threads) {
+ConvertReport quantize_gguf(const std::string& in, const std::string& out, DType type, int threads,
+                            const std::vector<TensorType>& overrides) {
   const auto file_type = gguf_file_type(type);
   require(file_type.has_value(), "{}: models of type {} cannot be written yet", out, type_name(type));
   const GgufFile file(in);
@@ -38,10 +40,12 @@ ConvertReport quantize_gguf(const std::string& in, const std::string& out, DType
   ConvertReport report;
   report.type = type;
   const bool tied = file.find("output.weight") == nullptr;
+  int64_t layers = 0;
+  for (const TensorEntry& tensor : file.tensors()) layers = std::max(layers, layer_of(tensor.name) + 1);
   int64_t twice = 0;  // tensors quantized a second time
   std::vector<TensorJob> jobs;
   for (const TensorEntry& tensor : file.tensors()) {
-    TargetChoice choice = choose_type(tensor.name, tensor.shape, type, tied);
+    TargetChoice choice = choose_type(tensor.name, tensor.shape, type, tied, layers, overrides);
     if (!is_weight(tensor.dtype)) choice = {tensor.dtype};
     twice += choice.type != tensor.dtype && type_info(tensor.dtype).quantized;
     report.fallbacks += choice.fallback;
@@ -70,12 +74,13 @@ DType default_type(const std::string& source) {
   return own == DType::BF16 || own == DType::F16 ? own : DType::Q8_0;
 }
 
-ConvertReport convert_model(const std::string& source, const std::string& out, std::optional<DType> type, int threads) {
+ConvertReport convert_model(const std::string& source, const std::string& out, std::optional<DType> type, int threads,
+                            const std::vector<TensorType>& overrides) {
   const SourceKind kind = detect_source(source);
   require(kind != SourceKind::kSafetensors, "{}: give the whole model folder, not only its weights", source);
   const DType wanted = type ? *type : default_type(source);
-  return kind == SourceKind::kGguf ? quantize_gguf(source, out, wanted, threads)
-                                   : import_huggingface(source, out, wanted, threads);
+  return kind == SourceKind::kGguf ? quantize_gguf(source, out, wanted, threads, overrides)
+                                   : import_huggingface(source, out, wanted, threads, overrides);
 }
 
 }  // namespace margay

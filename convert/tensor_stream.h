@@ -33,7 +33,7 @@ struct TypeTotal {
 struct ConvertReport {
   DType type = DType::F32;           // that was asked for
   int64_t tensors = 0;               // written
-  int64_t fallbacks = 0;             // that fell back to F16
+  int64_t fallbacks = 0;             // that fell back to another type, as their rows do not fit the blocks
   uint64_t bytes_before = 0;         // of the tensors in the source
   uint64_t bytes_after = 0;          // and in the output
   std::map<DType, TypeTotal> types;  // of the output

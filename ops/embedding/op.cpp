@@ -7,16 +7,10 @@ void shape(ShapeRule& rule) {
   rule.check(
       rule.inputs() == 2 && rule.shape(0).rank == 2 && rule.in(1).dtype == DType::I32 && rule.shape(1).rank < kMaxRank,
       "expected a table [V, C] and I32 ids [...] of at most 3 axes");
-  switch (rule.in(0).dtype) {
-    case DType::F32:
-    case DType::F16:
-    case DType::BF16:
-    case DType::Q8_0:
-    case DType::Q4_0:
-      break;
-    default:
-      fail("embedding: tables of type {} are not there yet", type_name(rule.in(0).dtype));
-  }
+  const DType type = rule.in(0).dtype;
+  if (type != DType::F32 && type != DType::F16 && type != DType::BF16 &&
+      (!type_info(type).quantized || type == DType::Q8_ACT))
+    fail("embedding: tables are floats or quantized, not {}", type_name(type));
   Shape out = rule.shape(1);
   out.dim[out.rank++] = rule.shape(0).dim[1];
   rule.out(out);

@@ -6,6 +6,8 @@ namespace margay {
 namespace {
 
 constexpr DType kTypes[] = {DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0};
+constexpr DType kLevelTypes[] = {DType::Q4_1, DType::Q5_0, DType::Q5_1, DType::Q2_K,   DType::Q3_K,
+                                 DType::Q4_K, DType::Q5_K, DType::Q6_K, DType::IQ4_NL, DType::IQ4_XS};
 
 // One product x [rows, k] * w [n, k]; float32 weights take part in the gradient check.
 Case product(DType type, int64_t rows, int64_t k, int64_t n, bool float_products, bool bench) {
@@ -81,6 +83,18 @@ void add_linear_cases(CaseList& cases) {
         if (rows > 1) cases.push_back(gradient_product(type, rows, k, n, true));
       }
   }
+  for (const DType type : kLevelTypes)
+    for (const int64_t blocks : {1, 3, 5}) {
+      const int64_t k = blocks * type_info(type).block_length;
+      for (const int64_t n : {7, 33})
+        for (const int64_t rows : {1, 3, 5, 33}) {
+          cases.push_back(product(type, rows, k, n, false, false));
+          if (rows == 3 || rows == 33) cases.push_back(product(type, rows, k, n, true, false));
+          if (rows >= 5) cases.push_back(gradient_product(type, rows, k, n, false));
+        }
+    }
+  for (const DType type : {DType::Q4_K, DType::Q6_K})
+    for (const int64_t rows : {1, 512}) cases.push_back(product(type, rows, 2048, 2048, false, true));
   cases.push_back({"linear [2, 3, 37]", [](CaseGraph& g) {
                      const Tensor x = g.random({2, 3, 37}), w = g.random({9, 37});
                      return std::vector<Tensor>{linear(x, w)};

@@ -3,6 +3,7 @@
 #include "ops/linear/gemm.h"
 #include "ops/linear/int8_dot.h"
 #include "ops/linear/int8_tile.h"
+#include "ops/linear/level_dot.h"
 #include "ops/params.h"
 
 namespace margay::cpu::MARGAY_ISA {
@@ -50,6 +51,8 @@ void linear_kernel(const KernelArgs& args, int thread, int threads) noexcept {
   float* y = data<float>(args.out[0]);
   char* memory = scratch(args, thread);
   if (x.dtype == DType::Q8_ACT) {
+    if (linear::level_dot_products(w.dtype, w.data, x.data, count, k, y, n, share(n, 1, thread, threads), memory))
+      return;
 #if defined(MARGAY_INT8)
     if (count > kFewRows)
       return linear::int8_tile_products(w.dtype, w.data, x.data, count, k, y, n,

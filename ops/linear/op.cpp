@@ -16,16 +16,21 @@ Shape with_last(Shape shape, int64_t last) {
 
 Shape as_matrix(const Shape& shape) { return make_shape({row_count(shape), row_length(shape)}); }
 
-bool has_kernels(DType type) {
-  return type == DType::F32 || type == DType::F16 || type == DType::BF16 || type == DType::Q8_0 || type == DType::Q4_0;
+bool is_weight_type(DType type) {
+  return type == DType::F32 || type == DType::F16 || type == DType::BF16 ||
+         (type_info(type).quantized && type != DType::Q8_ACT);
+}
+
+// Other types have int8 kernels for few rows only: more rows are multiplied in float32.
+bool has_int8_kernels(DType type, int64_t rows) {
+  return type == DType::Q8_0 || type == DType::Q4_0 || (type_info(type).quantized && rows <= kFewRows);
 }
 
 void check_weight(const ShapeRule& rule) {
   rule.check(rule.inputs() == 2 && rule.shape(0).rank >= 1 && rule.shape(1).rank == 2,
              "expected [..., K or N] and a weight [N, K]");
-  if (!has_kernels(rule.in(1).dtype))
-    fail("{}: weights of type {} are not there yet; F32, F16, BF16, Q8_0 and Q4_0 are", rule.name,
-         type_name(rule.in(1).dtype));
+  if (!is_weight_type(rule.in(1).dtype))
+    fail("{}: weights are floats or quantized, not {}", rule.name, type_name(rule.in(1).dtype));
 }
 
 // --- quantize_rows ---------------------------------------------------------------------------------------------------
@@ -162,7 +167,8 @@ Tensor quantize_rows(Tensor x) {
 
 Tensor linear(Tensor x, Tensor weight, bool float_products) {
   // A weight of the wrong length is the shape rule's to report, not quantize_rows'.
-  const bool int8 = type_info(weight.dtype()).quantized && !float_products && row_length(x.shape()) % 32 == 0;
+  const bool int8 =
+      has_int8_kernels(weight.dtype(), row_count(x.shape())) && !float_products && row_length(x.shape()) % 32 == 0;
   return x.graph->append(OpId::Linear, {int8 ? quantize_rows(x) : x, weight}, LinearParams{!int8})[0];
 }
 

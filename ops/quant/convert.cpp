@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "ops/quant/blocks.h"
 #include "ops/quant/q4_0.h"
 #include "ops/quant/q8_0.h"
 
@@ -16,8 +17,14 @@ void dequantize_blocks(const void* row, float* out, int64_t n) {
 }
 
 template <class Block>
+void dequantize_levels_of(const void* row, float* out, int64_t n) {
+  for (int64_t b = 0; b < n / Block::kLength; ++b)
+    dequantize_levels(static_cast<const Block*>(row)[b], out + Block::kLength * b);
+}
+
+template <class Block, int kLength>
 void quantize_blocks(const float* row, void* out, int64_t n) {
-  for (int64_t b = 0; b < n / 32; ++b) quantize_block(row + 32 * b, static_cast<Block*>(out) + b);
+  for (int64_t b = 0; b < n / kLength; ++b) quantize_block(row + kLength * b, static_cast<Block*>(out) + b);
 }
 
 template <float (*convert)(uint16_t)>
@@ -39,19 +46,22 @@ struct Conversion {
   void (*quantize)(const float* row, void* out, int64_t n);
 };
 
-constexpr Conversion kConversions[] = {
-    {DType::F32, copy_out, copy_in},
-    {DType::F16, widen<half_to_float>, narrow<float_to_half>},
-    {DType::BF16, widen<bf16_to_float>, narrow<float_to_bf16>},
-    {DType::Q8_0, dequantize_blocks<BlockQ8_0>, quantize_blocks<BlockQ8_0>},
-    {DType::Q4_0, dequantize_blocks<BlockQ4_0>, quantize_blocks<BlockQ4_0>},
+constexpr Conversion kConversions[] = {{DType::F32, copy_out, copy_in},
+                                       {DType::F16, widen<half_to_float>, narrow<float_to_half>},
+                                       {DType::BF16, widen<bf16_to_float>, narrow<float_to_bf16>},
+                                       {DType::Q8_0, dequantize_blocks<BlockQ8_0>, quantize_blocks<BlockQ8_0, 32>},
+                                       {DType::Q4_0, dequantize_blocks<BlockQ4_0>, quantize_blocks<BlockQ4_0, 32>},
+#define MARGAY_ROW(type) \
+  {DType::type, dequantize_levels_of<Block##type>, quantize_blocks<Block##type, Block##type::kLength>},
+                                       MARGAY_LEVEL_TYPES(MARGAY_ROW)
+#undef MARGAY_ROW
 };
 
 const Conversion& conversion(DType type, int64_t n) {
   row_bytes(type, n);  // throws where n does not fit
   for (const Conversion& row : kConversions)
     if (row.type == type) return row;
-  fail("tensors of type {} cannot be converted yet; F32, F16, BF16, Q8_0 and Q4_0 can", type_name(type));
+  fail("tensors of type {} cannot be converted; floats and quantized types can", type_name(type));
 }
 
 }  // namespace

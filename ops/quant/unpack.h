@@ -1,7 +1,8 @@
 // Elements of a weight row of any type to float32, by SIMD: what the embedding, the float products and their gradients
-// use. The values are those of the scalar definitions, bit for bit. C headers only.
+// use. The values are those of the scalar definitions, bit for bit; where a type adds a shift to a product, its rounding
+// may be an fma's. C headers only.
 #pragma once
-#include "base/dtype.h"
+#include "ops/quant/blocks.h"
 #include "ops/quant/q4_0.h"
 #include "ops/quant/q8_0.h"
 #include "ops/simd/int8.h"
@@ -10,10 +11,26 @@ namespace margay::simd {
 inline namespace MARGAY_ISA {
 
 MARGAY_INLINE int64_t weight_row_bytes(DType type, int64_t columns) {
-  return type == DType::F32    ? columns * 4
-         : type == DType::Q8_0 ? columns / 32 * static_cast<int64_t>(sizeof(BlockQ8_0))
-         : type == DType::Q4_0 ? columns / 32 * static_cast<int64_t>(sizeof(BlockQ4_0))
-                               : columns * 2;
+  switch (type) {
+    case DType::F32:
+      return columns * 4;
+    case DType::Q8_0:
+      return columns / 32 * static_cast<int64_t>(sizeof(BlockQ8_0));
+    case DType::Q4_0:
+      return columns / 32 * static_cast<int64_t>(sizeof(BlockQ4_0));
+#define MARGAY_CASE(type) \
+  case DType::type:       \
+    return columns / Block##type::kLength * static_cast<int64_t>(sizeof(Block##type));
+      MARGAY_LEVEL_TYPES(MARGAY_CASE)
+#undef MARGAY_CASE
+    default:
+      return columns * 2;
+  }
+}
+
+template <class Block>
+MARGAY_INLINE void unpack_block(const Block& block, float* out) {
+  dequantize_levels(block, out);
 }
 
 MARGAY_INLINE void unpack_block(const BlockQ8_0& block, float* out) {
@@ -33,16 +50,16 @@ MARGAY_INLINE void unpack_block(const BlockQ4_0& block, float* out) {
       store(out + 16 * half + i, load_int8(reinterpret_cast<const char*>(nibbles + half) + i) * d);
 }
 
-template <class Block>
+template <class Block, int kLength>
 MARGAY_INLINE void unpack_blocks(const void* row, int64_t begin, int64_t count, float* out) {
-  const Block* block = static_cast<const Block*>(row) + begin / 32;
+  const Block* block = static_cast<const Block*>(row) + begin / kLength;
   int64_t i = 0;
-  if (begin % 32 == 0)
-    for (; i + 32 <= count; i += 32) unpack_block(*block++, out + i);
+  if (begin % kLength == 0)
+    for (; i + kLength <= count; i += kLength) unpack_block(*block++, out + i);
   while (i < count) {  // parts of blocks
-    float values[32];
+    float values[kLength];
     unpack_block(*block++, values);
-    const int64_t skip = (begin + i) % 32, n = 32 - skip < count - i ? 32 - skip : count - i;
+    const int64_t skip = (begin + i) % kLength, n = kLength - skip < count - i ? kLength - skip : count - i;
     memcpy(out + i, values + skip, static_cast<size_t>(n) * 4);
     i += n;
   }
@@ -55,11 +72,17 @@ static inline void unpack(DType type, const void* row, int64_t begin, int64_t co
       memcpy(out, static_cast<const float*>(row) + begin, static_cast<size_t>(count) * 4);
       return;
     case DType::Q8_0:
-      unpack_blocks<BlockQ8_0>(row, begin, count, out);
+      unpack_blocks<BlockQ8_0, 32>(row, begin, count, out);
       return;
     case DType::Q4_0:
-      unpack_blocks<BlockQ4_0>(row, begin, count, out);
+      unpack_blocks<BlockQ4_0, 32>(row, begin, count, out);
       return;
+#define MARGAY_CASE(type)                                                     \
+  case DType::type:                                                           \
+    unpack_blocks<Block##type, Block##type::kLength>(row, begin, count, out); \
+    return;
+      MARGAY_LEVEL_TYPES(MARGAY_CASE)
+#undef MARGAY_CASE
     default:
       break;
   }

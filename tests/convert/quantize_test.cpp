@@ -53,9 +53,12 @@ TEST(TargetType, NamesInAnyCase) {
   EXPECT_EQ(target_type("q8_0"), DType::Q8_0);
   EXPECT_EQ(target_type("Q4_0"), DType::Q4_0);
   EXPECT_EQ(target_type("bF16"), DType::BF16);
-  EXPECT_ERROR(target_type("q4_k"), "cannot be written yet; there are F32, F16, BF16, Q8_0, Q4_0");
+  EXPECT_EQ(target_type("q4_k_m"), DType::Q4_K);
+  EXPECT_EQ(target_type("Q4_K"), DType::Q4_K);
+  EXPECT_EQ(target_type("iq4_xs"), DType::IQ4_XS);
+  EXPECT_ERROR(target_type("q4_k_l"), "is not known; there are F32, F16, BF16, Q8_0, Q4_0");
   EXPECT_ERROR(target_type("float"), "is not known");
-  EXPECT_ERROR(target_type("i32"), "cannot be written yet");
+  EXPECT_ERROR(target_type("i32"), "cannot be written");
 }
 
 TEST(TargetType, SmallTensorsStayFloat) {
@@ -68,6 +71,34 @@ TEST(TargetType, SmallTensorsStayFloat) {
   EXPECT_EQ(choose_type("token_embd.weight", {1024, 128}, DType::Q4_0, false).type, DType::Q4_0);
   EXPECT_EQ(choose_type("output.weight", {1024, 128}, DType::Q4_0, false).type, DType::Q8_0);
   EXPECT_TRUE(choose_type("blk.0.attn_q.weight", {128, 37}, DType::Q4_0, true).fallback);
+}
+
+TEST(TargetType, MixesAndFallbacks) {
+  const auto type = [](const char* name, int64_t columns, DType wanted) {
+    return choose_type(name, {256, columns}, wanted, false, 16).type;
+  };
+  EXPECT_EQ(type("output.weight", 2048, DType::Q4_K), DType::Q6_K);
+  EXPECT_EQ(type("output.weight", 32, DType::Q4_K), DType::Q8_0);
+  EXPECT_EQ(type("token_embd.weight", 2048, DType::Q4_K), DType::Q4_K);
+  EXPECT_EQ(type("blk.0.attn_q.weight", 2048, DType::Q4_K), DType::Q4_K);
+  // Layers 0, 1; 4, 7, 10, 13; 14, 15 of 16.
+  for (int64_t layer = 0; layer < 16; ++layer) {
+    const bool more = layer < 2 || layer >= 14 || layer % 3 == 1;
+    EXPECT_EQ(type(fmt::format("blk.{}.ffn_down.weight", layer).c_str(), 256, DType::Q4_K),
+              more ? DType::Q6_K : DType::Q4_K)
+        << layer;
+  }
+  EXPECT_EQ(type("blk.1.attn_v.weight", 256, DType::Q3_K), DType::Q5_K);
+  EXPECT_EQ(type("blk.2.attn_output.weight", 256, DType::Q3_K), DType::Q4_K);
+  EXPECT_EQ(type("blk.2.attn_q.weight", 96, DType::Q4_K), DType::Q5_0);
+  EXPECT_EQ(type("blk.2.attn_q.weight", 96, DType::Q5_K), DType::Q5_1);
+  EXPECT_EQ(type("blk.2.attn_q.weight", 96, DType::Q6_K), DType::Q8_0);
+  EXPECT_EQ(type("blk.2.attn_q.weight", 96, DType::IQ4_XS), DType::IQ4_NL);
+  EXPECT_EQ(type("blk.2.attn_q.weight", 97, DType::Q4_K), DType::F16);
+  EXPECT_EQ(choose_type("blk.2.ffn_up.weight", {2, 32}, DType::Q4_0, true, 4, {{"*.ffn_*", DType::Q5_1}}).type,
+            DType::Q5_1);
+  EXPECT_ERROR(parse_tensor_type("q6_k"), "is not PATTERN=TYPE");
+  EXPECT_EQ(parse_tensor_type("*.ffn_down.weight=q6_k").type, DType::Q6_K);
 }
 
 TEST(Quantize, SameTypeIsTheSameFile) {
