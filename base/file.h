@@ -3,18 +3,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace margay {
 
+struct MapOptions {
+  // Copies the file into memory of huge pages: reads some percent faster, at the price of reading all of it first and
+  // of memory that other processes cannot share.
+  bool huge_pages = false;
+  bool lock = false;                                               // keeps it in memory: no page of it is ever dropped
+  std::function<void(const std::string& message)> warn = nullptr;  // told why locking was refused, in one line
+};
+
 // A file mapped read-only for its lifetime. Movable. Throws Error with the path when it cannot be opened,
 // is a folder, or cannot be mapped. An empty file maps to an empty span.
 class MappedFile {
  public:
   MappedFile() = default;
-  explicit MappedFile(const std::string& path);
+  explicit MappedFile(const std::string& path, const MapOptions& options = {});
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -28,6 +37,21 @@ class MappedFile {
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  std::string path_;
+};
+
+// A file without a name, in memory: gone with this object and all its mappings. path() opens it as any other file.
+class MemoryFile {
+ public:
+  MemoryFile();
+  ~MemoryFile();
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  void write(const void* data, size_t bytes);  // appends; throws Error when memory is short
+  const std::string& path() const { return path_; }
+
+ private:
+  int fd_ = -1;
   std::string path_;
 };
 
