@@ -127,15 +127,6 @@ void AtomicFile::write(const void* data, size_t bytes) {
   position_ += bytes;
 }
 
-void AtomicFile::pad_to(uint64_t alignment) {
-  static constexpr char kZeros[256] = {};
-  for (uint64_t rest = (alignment - position_ % alignment) % alignment; rest > 0;) {
-    const uint64_t step = rest < sizeof kZeros ? rest : sizeof kZeros;
-    write(kZeros, step);
-    rest -= step;
-  }
-}
-
 void AtomicFile::commit() {
   bool ok = std::fflush(file_) == 0 && fsync(fileno(file_)) == 0;
   ok = std::fclose(std::exchange(file_, nullptr)) == 0 && ok;

@@ -66,7 +66,6 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  void pad_to(uint64_t alignment);  // zeros up to the next multiple
   uint64_t position() const { return position_; }
   void commit();
 
