@@ -13,7 +13,38 @@
 
 namespace margay {
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Private memory at the border of a huge page, which munmap(address, bytes) frees; nullptr when it is not to be had.
+std::byte* huge_memory(size_t bytes) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), length = (bytes + page - 1) / page * page;
+  void* memory = mmap(nullptr, length + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* first = static_cast<std::byte*>(memory);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(first) % kHugePage) % kHugePage;
+  if (before) munmap(first, before);
+  munmap(first + before + length, kHugePage - before);
+  madvise(first + before, length, MADV_HUGEPAGE);
+  return first + before;
+}
+
+// Reads `bytes` from the file's start; false, with errno, when they do not all come.
+bool read_all(int fd, std::byte* out, size_t bytes) {
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t got = pread(fd, out + done, bytes - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0) errno = EIO;  // it became shorter
+    if (got <= 0) return false;
+    done += static_cast<size_t>(got);
+  }
+  return true;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path, const MapOptions& options) : path_(path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   require(fd >= 0, "{}: cannot open: {}", path, std::strerror(errno));
   struct stat info = {};
@@ -25,16 +56,29 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
          : S_ISDIR(info.st_mode) ? "is a folder, expected a file"
                                  : "is not a regular file");
   }
-  size_ = static_cast<size_t>(info.st_size);
-  if (size_ > 0) {
-    void* address = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int error = errno;
+  const auto size = static_cast<size_t>(info.st_size);
+  if (size == 0) {
     close(fd);
-    require(address != MAP_FAILED, "{}: cannot map {} bytes: {}", path, size_, std::strerror(error));
-    data_ = static_cast<const std::byte*>(address);
-  } else {
-    close(fd);
+    return;
   }
+  void* address = options.huge_pages ? huge_memory(size) : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  bool ok = address != MAP_FAILED && address != nullptr;
+  int error = errno;
+  if (ok && options.huge_pages && !read_all(fd, static_cast<std::byte*>(address), size)) {
+    error = errno;
+    munmap(address, size);
+    ok = false;
+  }
+  close(fd);
+  require(ok, "{}: cannot {} {} bytes: {}", path, options.huge_pages ? "copy" : "map", size, std::strerror(error));
+  data_ = static_cast<const std::byte*>(address);
+  size_ = size;
+  if (options.huge_pages) mprotect(address, size, PROT_READ);
+  if (options.lock && mlock(address, size) != 0 && options.warn)
+    options.warn(
+        fmt::format("{}: its {:.0f} MiB could not be locked in memory: {}; raise the limit (ulimit -l), or "
+                    "leave --lock out",
+                    path, static_cast<double>(size) / (1 << 20), std::strerror(errno)));
 }
 
 MappedFile::~MappedFile() {
@@ -48,6 +92,22 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(size_, other.size_);
   std::swap(path_, other.path_);
   return *this;
+}
+
+MemoryFile::MemoryFile() : fd_(memfd_create("margay", MFD_CLOEXEC)), path_(fmt::format("/proc/self/fd/{}", fd_)) {
+  require(fd_ >= 0, "cannot create a file in memory: {}", std::strerror(errno));
+}
+
+MemoryFile::~MemoryFile() { close(fd_); }
+
+void MemoryFile::write(const void* data, size_t bytes) {
+  for (auto* rest = static_cast<const char*>(data); bytes > 0;) {
+    const ssize_t written = ::write(fd_, rest, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    require(written > 0, "cannot write {} bytes to a file in memory: {}", bytes, std::strerror(errno));
+    rest += written;
+    bytes -= static_cast<size_t>(written);
+  }
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(fmt::format("{}.tmp{}", path, getpid())) {
@@ -65,15 +125,6 @@ void AtomicFile::write(const void* data, size_t bytes) {
   if (bytes && std::fwrite(data, 1, bytes, file_) != bytes)
     fail("{}: cannot write at byte {}: {}", path_, position_, std::strerror(errno));
   position_ += bytes;
-}
-
-void AtomicFile::pad_to(uint64_t alignment) {
-  static constexpr char kZeros[256] = {};
-  for (uint64_t rest = (alignment - position_ % alignment) % alignment; rest > 0;) {
-    const uint64_t step = rest < sizeof kZeros ? rest : sizeof kZeros;
-    write(kZeros, step);
-    rest -= step;
-  }
 }
 
 void AtomicFile::commit() {

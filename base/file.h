@@ -3,18 +3,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace margay {
 
+struct MapOptions {
+  // Copies the file into memory of huge pages: reads some percent faster, at the price of reading all of it first and
+  // of memory that other processes cannot share.
+  bool huge_pages = false;
+  bool lock = false;                                               // keeps it in memory: no page of it is ever dropped
+  std::function<void(const std::string& message)> warn = nullptr;  // told why locking was refused, in one line
+};
+
 // A file mapped read-only for its lifetime. Movable. Throws Error with the path when it cannot be opened,
 // is a folder, or cannot be mapped. An empty file maps to an empty span.
 class MappedFile {
  public:
   MappedFile() = default;
-  explicit MappedFile(const std::string& path);
+  explicit MappedFile(const std::string& path, const MapOptions& options = {});
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -31,6 +40,21 @@ class MappedFile {
   std::string path_;
 };
 
+// A file without a name, in memory: gone with this object and all its mappings. path() opens it as any other file.
+class MemoryFile {
+ public:
+  MemoryFile();
+  ~MemoryFile();
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  void write(const void* data, size_t bytes);  // appends; throws Error when memory is short
+  const std::string& path() const { return path_; }
+
+ private:
+  int fd_ = -1;
+  std::string path_;
+};
+
 // Writes to PATH.tmp<pid>, and commit() flushes it to disk and renames it: a kill at any moment leaves the old file or
 // the new one. Without commit() the temporary file is removed. All members throw Error with the path on failure.
 class AtomicFile {
@@ -42,7 +66,6 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  void pad_to(uint64_t alignment);  // zeros up to the next multiple
   uint64_t position() const { return position_; }
   void commit();
 

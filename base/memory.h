@@ -1,6 +1,7 @@
-// Aligned memory for arenas and states.
+// Aligned memory for arenas and states, and how much the process has used.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace margay {
@@ -29,5 +30,14 @@ class Buffer {
   std::byte* data_ = nullptr;
   size_t size_ = 0;
 };
+
+// The most memory that this process had at a time, in bytes, mapped files included (VmHWM of /proc/self/status); 0 where
+// the system does not tell.
+int64_t peak_resident_bytes();
+// Starts counting anew from what is resident now; false where the system does not allow it.
+bool reset_peak_resident();
+
+// Bytes that can be had without swapping (MemAvailable); 0 where the system does not tell.
+int64_t available_memory();
 
 }  // namespace margay

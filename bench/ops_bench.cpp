@@ -12,7 +12,7 @@
 #include <cstdio>
 #include <map>
 
-#include "bench/limits.h"
+#include "runtime/limits.h"
 #include "ops/blas.h"
 #include "ops/cases.h"
 #include "ops/program.h"

@@ -8,6 +8,7 @@ namespace margay {
 // mistakes of the user's in wrong usage throw CLI::ValidationError (exit code 2), everything else margay::Error (1).
 using AddCommand = void (*)(CLI::App& app);
 
+void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_linearize(CLI::App& app);

@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"linearize", "softmax attention to linear attention: trains, merges, quantizes, measures", add_linearize},
     {"run", "continue a text", add_run},
     {"perplexity", "how well a model predicts a text", add_perplexity},
+    {"bench", "speed, beside what the machine can do", add_bench},
     {"inspect", "what a model file holds", add_inspect},
     {"tokenize", "text to token ids and back", add_tokenize},
     {"logits", "a model's logits for given tokens, for comparison with other programs", add_logits},

@@ -38,6 +38,13 @@ void add_model(CLI::App& app, std::string& path) {
   app.add_option("MODEL", path, "GGUF model, softmax or linearized")->required();
 }
 
+void add_memory(CLI::App& app, MapOptions& options) {
+  app.add_flag("--lock", options.lock, "keep the weights in memory (mlock): no page of them is ever dropped");
+  app.add_flag("--huge-pages", options.huge_pages,
+               "copy the weights into huge pages: some percent faster, but all of the file is read first");
+  options.warn = [](const std::string& message) { fmt::print(stderr, "margay: warning: {}\n", message); };
+}
+
 void add_sampling(CLI::App& app, SamplerOptions& sampler) {
   app.add_option("--temp", sampler.temperature, "temperature; 0: always the most likely token")
       ->check(CLI::NonNegativeNumber)

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/file.h"
 #include "runtime/sampler.h"
 
 namespace margay {
@@ -12,6 +13,8 @@ namespace margay {
 void add_threads(CLI::App& app, int& threads);
 void add_json(CLI::App& app, bool& json, const std::string& what);
 void add_model(CLI::App& app, std::string& path);
+// --lock and --huge-pages; a refused lock is a warning on standard error.
+void add_memory(CLI::App& app, MapOptions& options);
 // --temp, --top-k, --top-p, --min-p, --repeat-penalty, --repeat-last-n; what `sampler` holds are the defaults.
 void add_sampling(CLI::App& app, SamplerOptions& sampler);
 

@@ -22,6 +22,7 @@ struct Options {
   std::optional<uint64_t> seed;
   int64_t context = 0;
   int threads = 1;
+  MapOptions map;
   bool no_bos = false, echo = false, json = false, softmax = false, window_only = false, float_products = false;
 };
 
@@ -70,7 +71,7 @@ void print_json(const Session& session, const GenerateResult& result, uint64_t s
 
 void run(const Options& options) {
   const std::string prompt = read_text(options.prompt);
-  const Model model(options.model);
+  const Model model(options.model, options.map);
   const std::vector<int32_t> tokens = model.tokenizer.encode(prompt, !options.no_bos);
   Team team(options.threads);
   SessionOptions settings;
@@ -134,6 +135,7 @@ void add_run(CLI::App& app) {
   app.add_flag("--softmax", options->softmax, "run a linearized model as its softmax base (LoRA stays in)");
   app.add_flag("--window-only", options->window_only, "leave out the linear terms, to see what they do");
   app.add_flag("--float", options->float_products, "multiply quantized weights in float32: slower, a little closer");
+  add_memory(app, options->map);
   add_threads(app, options->threads);
   add_json(app, options->json, "one JSON object at the end: text, stop, tokens, seconds, rates, bytes, seed");
   app.footer(

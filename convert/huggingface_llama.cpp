@@ -124,11 +124,15 @@ std::vector<float> rope_factors(const HfConfig& hf, const ModelConfig& config) {
   require(rope.low_freq_factor > 0 && rope.high_freq_factor > rope.low_freq_factor,
           "{}: llama3 RoPE scaling has low_freq_factor {} and high_freq_factor {}, expected 0 < low < high", hf.path(),
           rope.low_freq_factor, rope.high_freq_factor);
+  return llama3_rope_factors(rope, config.rope_dimensions);
+}
+
+std::vector<float> llama3_rope_factors(const RopeConfig& rope, int64_t rope_dimensions) {
   const auto original = static_cast<double>(rope.original_max_position_embeddings);
   const double longest = original / rope.low_freq_factor, shortest = original / rope.high_freq_factor;
   std::vector<float> factors;
-  for (int64_t i = 0; i < config.rope_dimensions / 2; ++i) {
-    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config.rope_dimensions);
+  for (int64_t i = 0; i < rope_dimensions / 2; ++i) {
+    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(rope_dimensions);
     const double wavelength = 2 * std::numbers::pi * std::pow(rope.theta, exponent);  // tokens
     double factor = rope.factor;
     if (wavelength < shortest) {

@@ -28,5 +28,7 @@ void check_tensors(const Safetensors& source, const std::vector<TensorName>& nam
 // The factors of rope_freqs.weight [rope_dimensions / 2] by which RoPE's frequencies are divided: Llama 3.1's scaling.
 // Empty for the default RoPE; throws Error naming any other kind.
 std::vector<float> rope_factors(const HfConfig& hf, const ModelConfig& config);
+// The same of a llama3 scaling whose numbers are in order.
+std::vector<float> llama3_rope_factors(const RopeConfig& rope, int64_t rope_dimensions);
 
 }  // namespace margay

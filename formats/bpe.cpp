@@ -91,57 +91,83 @@ Bpe::Bpe(const Json& json, const std::string& where) {
   }
 }
 
+Bpe::Bpe(const std::vector<std::string_view>& tokens, const std::vector<std::string_view>& merges, bool ignore_merges,
+         const std::string& where)
+    : ignore_merges_(ignore_merges) {
+  require(tokens.size() < size_t{std::numeric_limits<int32_t>::max()}, "{}: {} tokens are too many", where,
+          tokens.size());
+  ids_.reserve(tokens.size());
+  for (size_t id = 0; id < tokens.size(); ++id) ids_.add(tokens[id], static_cast<int32_t>(id));
+  find_bytes();
+  reserve_merges(merges.size(), where);
+  for (const std::string_view merge : merges) add_merge(merge, where);
+}
+
 void Bpe::read_vocabulary(const Json& json, const std::string& where) {
   const Json& vocabulary = optional_field(json, "vocab");
   require(vocabulary.is_object(), "{}: the vocabulary is {}, expected an object", where, json_kind(vocabulary));
   ids_.reserve(vocabulary.size());
-  byte_ids_.fill(-1);
-  if (ignore_merges_) words_.reserve(vocabulary.size());
-  std::string bytes;
-  for (const auto& [text, id] : vocabulary.items()) {
-    const int32_t number = token_id_field(id, where);
-    ids_.emplace(text, number);
-    bytes.clear();
-    if (text.empty() || !characters_to_bytes(text, bytes)) continue;
-    if (bytes.size() == 1) byte_ids_[static_cast<uint8_t>(bytes[0])] = number;
-    if (ignore_merges_) words_.emplace(bytes, number);
+  for (const auto& [text, id] : vocabulary.items()) ids_.add(text, token_id_field(id, where));
+  find_bytes();
+}
+
+void Bpe::find_bytes() {
+  std::string text;
+  for (size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+    text.clear();
+    append_byte_character(text, static_cast<uint8_t>(byte));
+    byte_ids_[byte] = find(text).value_or(-1);
   }
 }
 
 void Bpe::read_merges(const Json& json, const std::string& where) {
   const Json& merges = array_field(json, "merges", where);
-  require(merges.size() < size_t{std::numeric_limits<int32_t>::max()}, "{}: {} merges are too many", where,
-          merges.size());
-  table_.reserve(merges.size());
-  merge_texts_.reserve(merges.size());
-  int32_t rank = 0;
+  reserve_merges(merges.size(), where);
   for (const Json& merge : merges) {
-    std::string left, right;
     if (merge.is_string()) {
-      const auto& text = merge.get_ref<const std::string&>();
-      const size_t space = text.find(' ', 1);
-      require(space != std::string::npos && space + 1 < text.size(), "{}: merge {} is \"{}\", expected two tokens",
-              where, rank, text);
-      left = text.substr(0, space);
-      right = text.substr(space + 1);
-    } else {
-      require(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
-              "{}: merge {} is {}, expected two tokens", where, rank, json_kind(merge));
-      left = merge[0].get<std::string>();
-      right = merge[1].get<std::string>();
+      add_merge(merge.get_ref<const std::string&>(), where);
+      continue;
     }
-    const auto a = find(left), b = find(right), both = find(left + right);
-    require(a && b && both, "{}: merge {} of \"{}\" and \"{}\": the vocabulary lacks one of them or the result", where,
-            rank, left, right);
-    table_.set(*a, *b, {rank++, *both});
-    merge_texts_.push_back(left + ' ' + right);
+    require(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
+            "{}: merge {} is {}, expected two tokens", where, merges_.size(), json_kind(merge));
+    add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), where);
   }
 }
 
+void Bpe::reserve_merges(size_t count, const std::string& where) {
+  require(count < size_t{std::numeric_limits<int32_t>::max()}, "{}: {} merges are too many", where, count);
+  table_.reserve(count);
+  merges_.reserve(count);
+}
+
+void Bpe::add_merge(std::string_view text, const std::string& where) {
+  const size_t space = text.find(' ', 1);
+  require(space != std::string_view::npos && space + 1 < text.size(), "{}: merge {} is \"{}\", expected two tokens",
+          where, merges_.size(), text);
+  add_merge(text.substr(0, space), text.substr(space + 1), where);
+}
+
+void Bpe::add_merge(std::string_view left, std::string_view right, const std::string& where) {
+  joined_.assign(left).append(right);
+  const int64_t a = ids_.find(left), b = ids_.find(right), both = ids_.find(joined_);
+  require(a >= 0 && b >= 0 && both >= 0,
+          "{}: merge {} of \"{}\" and \"{}\": the vocabulary lacks one of them or the result", where, merges_.size(),
+          left, right);
+  table_.set(ids_.id(a), ids_.id(b), {static_cast<int32_t>(merges_.size()), ids_.id(both)});
+  merges_.emplace_back(static_cast<int32_t>(a), static_cast<int32_t>(b));
+}
+
+std::vector<std::string> Bpe::merges() const {
+  std::vector<std::string> texts;
+  texts.reserve(merges_.size());
+  for (const auto& [left, right] : merges_) texts.emplace_back(ids_.text(left)).append(" ").append(ids_.text(right));
+  return texts;
+}
+
 std::optional<int32_t> Bpe::find(std::string_view text) const {
-  const auto found = ids_.find(text);
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
+  const int64_t entry = ids_.find(text);
+  if (entry < 0) return std::nullopt;
+  return ids_.id(entry);
 }
 
 void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, WordCache& cache) const {
@@ -150,8 +176,8 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, WordCache& ca
     return;
   }
   std::vector<int32_t> tokens;
-  const auto whole = ignore_merges_ ? words_.find(word) : words_.end();
-  if (whole != words_.end()) tokens = {whole->second};
+  const auto whole = ignore_merges_ ? find(bytes_to_characters(word)) : std::nullopt;
+  if (whole) tokens = {*whole};
   else tokens = merge_word(word);
   ids.insert(ids.end(), tokens.begin(), tokens.end());
   cache.add(word, std::move(tokens));

@@ -7,7 +7,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
+
+#include "formats/token_table.h"
 
 namespace margay {
 
@@ -52,23 +55,30 @@ class Bpe {
   // Throws Error naming `where` on anything but BPE, on options that are not supported, and on merges of tokens that
   // the vocabulary lacks.
   Bpe(const nlohmann::json& json, const std::string& where);
+  // Of GGUF's lists: a token's id is its index, or the first one where its text comes again; merges are "left right".
+  Bpe(const std::vector<std::string_view>& tokens, const std::vector<std::string_view>& merges, bool ignore_merges,
+      const std::string& where);
 
   // Appends the ids of a word, a piece of the pre-tokenizer.
   void encode(std::string_view word, std::vector<int32_t>& ids, WordCache& cache) const;
 
   std::optional<int32_t> find(std::string_view text) const;  // as the vocabulary spells it
-  const std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>>& vocabulary() const { return ids_; }
-  const std::vector<std::string>& merges() const { return merge_texts_; }  // "left right", by rank
+  const TokenTable& vocabulary() const { return ids_; }
+  std::vector<std::string> merges() const;  // "left right", by rank
   bool ignores_merges() const { return ignore_merges_; }
 
  private:
   void read_vocabulary(const nlohmann::json& json, const std::string& where);
   void read_merges(const nlohmann::json& json, const std::string& where);
+  void reserve_merges(size_t count, const std::string& where);
+  void add_merge(std::string_view text, const std::string& where);  // "left right"
+  void add_merge(std::string_view left, std::string_view right, const std::string& where);
+  void find_bytes();
   std::vector<int32_t> merge_word(std::string_view word) const;
 
-  std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> ids_;    // text -> id
-  std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> words_;  // bytes -> id, for ignore_merges
-  std::vector<std::string> merge_texts_;
+  TokenTable ids_;
+  std::vector<std::pair<int32_t, int32_t>> merges_;  // entries of ids_, by rank
+  std::string joined_;                               // while merges are read
   MergeTable table_;
   std::array<int32_t, 256> byte_ids_{};  // -1: the vocabulary lacks the byte
   std::optional<int32_t> unknown_;

@@ -191,7 +191,7 @@ const char* gguf_type_name(GgufType type) {
   return id < std::size(kNames) ? kNames[id] : "unknown";
 }
 
-GgufFile::GgufFile(const std::string& path) : file_(path) {
+GgufFile::GgufFile(const std::string& path, const MapOptions& options) : file_(path, options) {
   Cursor cursor(file_);
   version_ = read_version(cursor, path);
   const auto tensor_count = cursor.read<uint64_t>("the tensor count");

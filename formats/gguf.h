@@ -52,7 +52,7 @@ std::string gguf_value_text(const GgufMetadata& entry, size_t limit = 8);
 // and the key or tensor.
 class GgufFile {
  public:
-  explicit GgufFile(const std::string& path);
+  explicit GgufFile(const std::string& path, const MapOptions& options = {});
 
   const std::string& path() const { return file_.path(); }
   uint32_t version() const { return version_; }
@@ -163,7 +163,10 @@ class GgufWriter {
 
   // Writes the file atomically: produce(index, sink) is called once per tensor, in order, and must sink exactly its
   // bytes. Throws Error naming the tensor otherwise.
-  void write(const std::string& path, const std::function<void(size_t index, const Sink& sink)>& produce) const;
+  using Producer = std::function<void(size_t index, const Sink& sink)>;
+  void write(const std::string& path, const Producer& produce) const;
+  // The same bytes to `out`, piece by piece; `where` names it in errors.
+  void stream(const Sink& out, const std::string& where, const Producer& produce) const;
 
  private:
   uint64_t alignment_ = 32;

@@ -127,8 +127,13 @@ uint64_t GgufWriter::data_bytes() const {
   return total;
 }
 
-void GgufWriter::write(const std::string& path,
-                       const std::function<void(size_t index, const Sink& sink)>& produce) const {
+void GgufWriter::write(const std::string& path, const Producer& produce) const {
+  AtomicFile file(path);
+  stream([&](const void* data, size_t bytes) { file.write(data, bytes); }, path, produce);
+  file.commit();
+}
+
+void GgufWriter::stream(const Sink& out, const std::string& where, const Producer& produce) const {
   std::string header;
   append(header, kMagic);
   append(header, kVersion);
@@ -149,23 +154,30 @@ void GgufWriter::write(const std::string& path,
     offset += round_up(tensor.bytes, alignment_);
   }
 
-  AtomicFile file(path);
-  file.write(header);
-  file.pad_to(alignment_);
+  uint64_t position = 0;
+  const auto put = [&](const void* data, uint64_t bytes) {
+    out(data, bytes);
+    position += bytes;
+  };
+  const auto pad = [&] {
+    const std::string zeros(round_up(position, alignment_) - position, '\0');
+    if (!zeros.empty()) put(zeros.data(), zeros.size());
+  };
+  put(header.data(), header.size());
+  pad();
   for (size_t i = 0; i < tensors_.size(); ++i) {
     const TensorEntry& tensor = tensors_[i];
     uint64_t written = 0;
     produce(i, [&](const void* data, size_t bytes) {
-      require(bytes <= tensor.bytes - written, "{}: tensor {} has {} bytes, more were given", path, tensor.name,
+      require(bytes <= tensor.bytes - written, "{}: tensor {} has {} bytes, more were given", where, tensor.name,
               tensor.bytes);
-      file.write(data, bytes);
+      put(data, bytes);
       written += bytes;
     });
-    require(written == tensor.bytes, "{}: tensor {} has {} bytes, only {} were given", path, tensor.name, tensor.bytes,
+    require(written == tensor.bytes, "{}: tensor {} has {} bytes, only {} were given", where, tensor.name, tensor.bytes,
             written);
-    file.pad_to(alignment_);
+    pad();
   }
-  file.commit();
 }
 
 }  // namespace margay

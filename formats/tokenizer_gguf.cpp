@@ -102,32 +102,22 @@ Json bos_template(const std::string& text, uint64_t id) {
   return result;
 }
 
-// A tokenizer.json made of tokenizer.ggml.*: one that Hugging Face's library reads too.
-Json synthesize_json(const GgufFile& file) {
-  const std::string_view model = file.string("tokenizer.ggml.model");
-  require(model == "gpt2", "{}: tokenizer.ggml.model is \"{}\"; only byte-level BPE (gpt2) is there yet", file.path(),
-          model);
-  const PreRow& row = pre_row(file.string_or("tokenizer.ggml.pre", "default"), file.path());
-  const auto tokens = file.strings("tokenizer.ggml.tokens");
+// A tokenizer.json made of tokenizer.ggml.*, all but vocabulary and merges.
+Json synthesize_json(const GgufFile& file, const PreRow& row, const std::vector<std::string_view>& tokens) {
   const auto types = file.integers_or("tokenizer.ggml.token_type", std::vector<int64_t>(tokens.size(), kNormal));
   require(types.size() == tokens.size(), "{}: {} tokens, but {} token types", file.path(), tokens.size(), types.size());
 
-  Json vocabulary = Json::object(), added = Json::array();
+  Json added = Json::array();
   for (size_t id = 0; id < tokens.size(); ++id) {
-    const std::string text(tokens[id]);
-    vocabulary.emplace(text, id);  // a text that comes again is reachable by its first id only
     if (types[id] == kControl || types[id] == kUserDefined)
       added.push_back({{"id", id},
-                       {"content", text},
+                       {"content", std::string(tokens[id])},
                        {"single_word", false},
                        {"lstrip", false},
                        {"rstrip", false},
                        {"normalized", false},
                        {"special", types[id] == kControl}});
   }
-  Json merges = Json::array();
-  for (const std::string_view merge : file.strings("tokenizer.ggml.merges")) merges.push_back(std::string(merge));
-
   Json json;
   json["version"] = "1.0";
   json["added_tokens"] = std::move(added);
@@ -138,9 +128,36 @@ Json synthesize_json(const GgufFile& file) {
   json["post_processor"] = adds_bos ? bos_template(std::string(tokens[bos]), bos) : Json();
   json["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   json["model"] = {{"type", "BPE"}, {"ignore_merges", row.ignore_merges}};
-  json["model"]["vocab"] = std::move(vocabulary);
-  json["model"]["merges"] = std::move(merges);
   return json;
+}
+
+// A tokenizer made of tokenizer.ggml.*.
+std::shared_ptr<Tokenizer::Impl> read_lists(const GgufFile& file) {
+  const std::string_view model = file.string("tokenizer.ggml.model");
+  require(model == "gpt2", "{}: tokenizer.ggml.model is \"{}\"; only byte-level BPE (gpt2) is there yet", file.path(),
+          model);
+  const PreRow& row = pre_row(file.string_or("tokenizer.ggml.pre", "default"), file.path());
+  const auto tokens = file.strings("tokenizer.ggml.tokens");
+  const Json json = synthesize_json(file, row, tokens);
+  Bpe bpe(tokens, file.strings("tokenizer.ggml.merges"), row.ignore_merges, file.path());
+  auto impl = std::make_shared<Tokenizer::Impl>(json, std::move(bpe),
+                                                json.dump(-1, ' ', false, Json::error_handler_t::replace), file.path());
+  impl->json_lacks_model = true;
+  impl->texts.assign(tokens.begin(), tokens.end());  // a text that came twice has both its ids again
+  impl->special.resize(tokens.size());
+  return impl;
+}
+
+// A tokenizer.json that Hugging Face's library reads too.
+std::string whole_json(const Tokenizer::Impl& t) {
+  if (!t.json_lacks_model) return t.json_text;
+  Json json = Json::parse(t.json_text);
+  Json vocabulary = Json::object();
+  const TokenTable& tokens = t.bpe.vocabulary();
+  for (int64_t i = 0; i < tokens.size(); ++i) vocabulary.emplace(std::string(tokens.text(i)), tokens.id(i));
+  json["model"]["vocab"] = std::move(vocabulary);
+  json["model"]["merges"] = t.bpe.merges();
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 void read_special_tokens(Tokenizer::Impl& t, const GgufFile& file) {
@@ -170,11 +187,7 @@ Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
     const Json json = parse_json(text, where);
     impl = std::make_shared<Impl>(json, std::move(text), where);
   } else {
-    const Json json = synthesize_json(file);
-    impl = std::make_shared<Impl>(json, json.dump(-1, ' ', false, Json::error_handler_t::replace), file.path());
-    const auto tokens = file.strings("tokenizer.ggml.tokens");
-    impl->texts.assign(tokens.begin(), tokens.end());  // a text that came twice has both its ids again
-    impl->special.resize(tokens.size());
+    impl = read_lists(file);
   }
   read_special_tokens(*impl, file);
   if (file.has("tokenizer.ggml.add_bos_token")) impl->set_adds_bos(file.boolean("tokenizer.ggml.add_bos_token"));
@@ -207,7 +220,7 @@ void Tokenizer::to_gguf(GgufWriter& writer) const {
   writer.set(kEosListKey, t.eos);
   writer.set("tokenizer.ggml.add_bos_token", adds_bos());
   if (!t.chat_template.empty()) writer.set("tokenizer.chat_template", t.chat_template);
-  writer.set(kJsonKey, t.json_text);
+  writer.set(kJsonKey, whole_json(t));
 }
 
 }  // namespace margay

@@ -32,7 +32,10 @@ struct Tokenizer::Impl {
   std::optional<int32_t> bos;
   std::vector<int32_t> eos;
   std::string chat_template;
-  std::string json_text;  // the tokenizer.json this was loaded from
+  // The tokenizer.json this was loaded from. One that was made of GGUF's lists lacks vocabulary and merges until it is
+  // asked for: putting 128 k tokens into JSON takes longer than all else of loading.
+  std::string json_text;
+  bool json_lacks_model = false;
 
   // One cache for all calls; a call that finds it taken by another thread uses its own.
   mutable std::mutex cache_mutex;
@@ -40,6 +43,8 @@ struct Tokenizer::Impl {
 
   // Reads a whole tokenizer.json. `where` names it in errors.
   Impl(const nlohmann::json& json, std::string text, const std::string& where);
+  // The same with a model that is not read from json["model"].
+  Impl(const nlohmann::json& json, Bpe model, std::string text, const std::string& where);
 
   std::optional<int32_t> find(std::string_view text) const;
   bool is_token(int64_t id) const { return id >= 0 && id < static_cast<int64_t>(texts.size()) && !texts[id].empty(); }

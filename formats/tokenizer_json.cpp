@@ -85,9 +85,12 @@ void read_end_tokens(Tokenizer::Impl& t, const Json& tokenizer_config, const Jso
 }  // namespace
 
 Tokenizer::Impl::Impl(const Json& json, std::string text, const std::string& where)
+    : Impl(json, Bpe(optional_field(json, "model"), where), std::move(text), where) {}
+
+Tokenizer::Impl::Impl(const Json& json, Bpe model, std::string text, const std::string& where)
     : normalizer(optional_field(json, "normalizer"), where),
       pre_tokenizer(optional_field(json, "pre_tokenizer"), where),
-      bpe(optional_field(json, "model"), where),
+      bpe(std::move(model)),
       json_text(std::move(text)) {
   require(decodes_bytes(optional_field(json, "decoder"), where),
           "{}: the decoder has no ByteLevel step; only byte-level BPE is there yet", where);
@@ -119,16 +122,19 @@ void Tokenizer::Impl::read_added_tokens(const Json& json, const std::string& whe
 }
 
 void Tokenizer::Impl::collect_texts(const std::string& where) {
-  const size_t count = bpe.vocabulary().size() + added.size();
+  const TokenTable& vocabulary = bpe.vocabulary();
+  const size_t count = static_cast<size_t>(vocabulary.size()) + added.size();
   require(count > 0, "{}: the vocabulary is empty", where);
   int64_t largest = 0;
-  for (const auto& [text, id] : bpe.vocabulary()) largest = std::max<int64_t>(largest, id);
+  for (int64_t i = 0; i < vocabulary.size(); ++i) largest = std::max<int64_t>(largest, vocabulary.id(i));
   for (const AddedToken& token : added) largest = std::max<int64_t>(largest, token.id);
   // Real files leave few ids out; one lying id must not cost gigabytes.
   require(largest < static_cast<int64_t>(4 * count + 65536), "{}: {} tokens, yet one has id {}", where, count, largest);
   texts.resize(largest + 1);
   special.resize(largest + 1);
-  for (const auto& [text, id] : bpe.vocabulary()) {
+  for (int64_t i = 0; i < vocabulary.size(); ++i) {
+    const std::string_view text = vocabulary.text(i);
+    const int32_t id = vocabulary.id(i);
     require(texts[id].empty(), "{}: tokens \"{}\" and \"{}\" have the same id {}", where, texts[id], text, id);
     texts[id] = text;
   }

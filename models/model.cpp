@@ -13,8 +13,8 @@ const std::string& model_file(const std::string& path) {
 
 }  // namespace
 
-Model::Model(const std::string& path)
-    : file(model_file(path)),
+Model::Model(const std::string& path, const MapOptions& options)
+    : file(model_file(path), options),
       config(read_model_config(file)),
       linear(read_linear_config(file, config)),
       weights(file),
@@ -28,6 +28,11 @@ int64_t Model::weight_bytes() const {
   int64_t bytes = 0;
   for (const TensorEntry& tensor : file.tensors()) bytes += static_cast<int64_t>(tensor.bytes);
   return bytes;
+}
+
+int64_t Model::decode_bytes() const {
+  const bool tied = file.find("output.weight") == nullptr;
+  return weight_bytes() - (tied ? 0 : static_cast<int64_t>(file.tensor("token_embd.weight").bytes));
 }
 
 int64_t Model::linear_state_bytes() const {

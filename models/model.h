@@ -11,7 +11,7 @@ namespace margay {
 class Model {
  public:
   // Opens a GGUF file. Throws Error naming what is wrong or not supported.
-  explicit Model(const std::string& path);
+  explicit Model(const std::string& path, const MapOptions& options = {});
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
@@ -22,6 +22,8 @@ class Model {
   const Tokenizer tokenizer;
 
   int64_t weight_bytes() const;  // of all tensors
+  // Bytes of weights that decoding a token reads: all but an embedding table that is not the head too.
+  int64_t decode_bytes() const;
   // Bytes of a sequence's state: constant part (linearized layers) and, for each token of capacity, the KV caches'
   // part.
   int64_t linear_state_bytes() const;

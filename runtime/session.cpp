@@ -179,4 +179,22 @@ void Session::reset(int64_t sequence) {
     std::memset(linear_states_.data() + sequence * linear_stride_, 0, static_cast<size_t>(linear_stride_));
 }
 
+void Session::skip_to(int64_t position) {
+  const int64_t window = model_.linear.any() && model_.linear.age() > 0 ? model_.linear.age() : 64;
+  for (int64_t& held : positions_) {
+    require(held >= 1 && position >= held && position <= (unlimited() ? kLastPosition : options_.capacity),
+            "skipping to token {}: {} tokens are there and the context holds {}", position, held, options_.capacity);
+    require(linear_stride_ == 0 || (position - held) % window == 0,
+            "skipping {} tokens of a linearized model: skip a multiple of {}", position - held, window);
+    const auto b = static_cast<size_t>(&held - positions_.data());
+    for (size_t i = b; i < kv_caches_.size(); i += positions_.size()) {
+      const size_t half = kv_caches_[i].size() / 2, row = half / static_cast<size_t>(options_.capacity);
+      for (std::byte* rows : {kv_caches_[i].data(), kv_caches_[i].data() + half})  // keys, values
+        for (int64_t t = held; t < position; ++t)
+          std::memcpy(rows + static_cast<size_t>(t) * row, rows + static_cast<size_t>(t % held) * row, row);
+    }
+    held = position;
+  }
+}
+
 }  // namespace margay

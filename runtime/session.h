@@ -63,6 +63,10 @@ class Session {
   int64_t kv_bytes(int64_t sequence = 0) const;            // of the tokens it holds
   void reset();                                            // all sequences, to before their first token
   void reset(int64_t sequence);
+  // For benchmarks, where prefilling would take hours: goes on as if the text so far, of n tokens, had been followed by
+  // position - n more. KV caches get copies of the rows they hold; linearized layers keep their states, so the tokens
+  // left out must be a multiple of the window. All sequences; n is at least 1.
+  void skip_to(int64_t position);
 
  private:
   struct Recorded {

@@ -19,10 +19,12 @@ if(MARGAY_SANITIZE)
   target_compile_definitions(margay_flags INTERFACE MARGAY_SANITIZED)
 endif()
 
-# margay_library(<folder> <libraries...>): every .cpp of the folder that is not a kernel, a table of cases or a main.
+# margay_library(<folder> <libraries...>): every .cpp of the folder that is not compiled once for each instruction set
+# (kernels, runtime/peaks.cpp) or a table of cases.
 function(margay_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/ops/([a-z0-9]+/)?(cpu|cpu_[a-z0-9_]+|cases)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/runtime/peaks\\.cpp$")
   add_library(margay_${folder} STATIC ${sources})
   target_link_libraries(margay_${folder} PUBLIC margay_flags fmt::fmt ${ARGN})
 endfunction()

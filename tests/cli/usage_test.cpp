@@ -8,8 +8,8 @@ using test::expect_error;
 using test::margay;
 using test::quoted;
 
-const char* const kCommands[] = {"convert",  "inspect", "linearize", "logits", "perplexity",
-                                 "quantize", "report",  "run",       "sample", "tokenize"};
+const char* const kCommands[] = {"bench",    "convert", "inspect", "linearize", "logits",  "perplexity",
+                                 "quantize", "report",  "run",     "sample",    "tokenize"};
 
 TEST(CliUsage, NoArgumentsShowTheHelp) {
   const test::Outcome outcome = margay("");
@@ -49,7 +49,8 @@ TEST(CliUsage, WrongUsageIsTwo) {
 TEST(CliUsage, MissingFileIsOne) {
   const std::string missing = "/no/such/model.gguf";
   for (const std::string& arguments :
-       {"convert " + missing + " -o x.gguf", "inspect " + missing, "linearize " + missing + " -o x.gguf --data x.txt",
+       {"bench " + missing, "convert " + missing + " -o x.gguf", "inspect " + missing,
+        "linearize " + missing + " -o x.gguf --data x.txt",
         "logits " + missing + " --tokens " + quoted(test::data("hf/tiny-llama3/golden.safetensors")) +
             " -o x.safetensors",
         "perplexity " + missing + " -f " + quoted(std::string(MARGAY_SOURCE) + "/LICENSE"),

@@ -85,6 +85,17 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenTokens,
                                          Golden{"qwen2", "tiny-qwen2"}),
                          [](const auto& info) { return info.param.strings; });
 
+// A tokenizer of GGUF's lists makes its tokenizer.json when it is written.
+TEST(Tokenizer, ListsBecomeAWholeJson) {
+  const Tokenizer tokenizer = Tokenizer::from_huggingface(test::data("hf/tiny-llama3"));
+  const Tokenizer lists = through_gguf(tokenizer, "lists", false), again = through_gguf(lists, "lists-json", true);
+  const std::string text = "The wild cat's 1234 whiskers,\n\n  and <|begin_of_text|>more";
+  EXPECT_EQ(lists.encode(text, true), tokenizer.encode(text, true));
+  EXPECT_EQ(again.encode(text, true), tokenizer.encode(text, true));
+  EXPECT_EQ(again.vocab_size(), lists.vocab_size());
+  for (int32_t id = 0; id < lists.vocab_size(); ++id) EXPECT_EQ(again.token_text(id), lists.token_text(id)) << id;
+}
+
 TEST(Tokenizer, SpecialTokens) {
   const auto t = Tokenizer::from_huggingface(test::data("hf/tiny-llama3"));
   ASSERT_EQ(t.bos(), 1019);

@@ -10,7 +10,8 @@ struct Limits {
   double int8 = 0;  // the same of bytes; where there are no instructions for them, that of float32
 };
 
-// About half a second. Takes the best of several runs: other work on the machine only lowers it.
+// About half a second, and 512 MiB of memory while it runs. Takes the best of several runs: other work on the machine
+// only lowers it.
 Limits measure_limits(int threads, Isa isa = chosen_isa());
 
 }  // namespace margay

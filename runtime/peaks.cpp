@@ -1,10 +1,10 @@
 // Compiled once for each instruction set.
-#include "bench/peaks.h"
+#include "runtime/peaks.h"
 
 #include "ops/simd/int8.h"
 #include "ops/simd/vec.h"
 
-namespace margay::bench::MARGAY_ISA {
+namespace margay::peaks::MARGAY_ISA {
 
 using namespace simd;
 
@@ -47,8 +47,8 @@ static int32_t int8_rounds(int64_t rounds, int32_t seed) {
 }
 #endif
 
-extern const Peaks peaks;
-const Peaks peaks = {
+extern const Peaks table;
+const Peaks table = {
     read_all,
     fma_rounds,
 #if defined(MARGAY_INT8)
@@ -60,4 +60,4 @@ const Peaks peaks = {
     2.0 * kSums* kWidth * 4,
 };
 
-}  // namespace margay::bench::MARGAY_ISA
+}  // namespace margay::peaks::MARGAY_ISA

@@ -1,4 +1,4 @@
-#include "bench/limits.h"
+#include "runtime/limits.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,14 +6,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/threads.h"
-#include "bench/peaks.h"
+#include "runtime/peaks.h"
 
 namespace margay {
-namespace bench {
+namespace peaks {
 #define MARGAY_PEAKS(isa)   \
   namespace isa {           \
-  extern const Peaks peaks; \
+  extern const Peaks table; \
   }
 MARGAY_PEAKS(generic)
 #ifdef MARGAY_HAS_avx2
@@ -22,18 +23,18 @@ MARGAY_PEAKS(avx512)
 MARGAY_PEAKS(avx512vnni)
 #endif
 #undef MARGAY_PEAKS
-}  // namespace bench
+}  // namespace peaks
 
 namespace {
 
-const Peaks& peaks_of(Isa isa) {
+const Peaks& table_of(Isa isa) {
 #ifdef MARGAY_HAS_avx2
-  if (isa == Isa::kAvx2) return bench::avx2::peaks;
-  if (isa == Isa::kAvx512) return bench::avx512::peaks;
-  if (isa == Isa::kAvx512Vnni) return bench::avx512vnni::peaks;
+  if (isa == Isa::kAvx2) return peaks::avx2::table;
+  if (isa == Isa::kAvx512) return peaks::avx512::table;
+  if (isa == Isa::kAvx512Vnni) return peaks::avx512vnni::table;
 #endif
   require(isa == Isa::kGeneric, "this build has no peaks for {}", isa_name(isa));
-  return bench::generic::peaks;
+  return peaks::generic::table;
 }
 
 // Times a second that `work` could be done at its fastest.
@@ -50,7 +51,7 @@ double best_rate(Team& team, const std::function<void(int)>& work) {
 }  // namespace
 
 Limits measure_limits(int threads, Isa isa) {
-  const Peaks& peaks = peaks_of(isa);
+  const Peaks& loops = table_of(isa);
   Team team(threads);
   const double all = threads;
   std::vector<float> sink(static_cast<size_t>(threads) * 16);
@@ -59,16 +60,18 @@ Limits measure_limits(int threads, Isa isa) {
   Limits limits;
   // More than caches hold, in each thread's own part.
   const int64_t floats = (int64_t{512} << 20) / 4 / threads / 1024 * 1024;
-  std::vector<float> memory(static_cast<size_t>(floats * threads), 1.f);
-  limits.read = best_rate(team, [&](int t) { keep(t, peaks.read(memory.data() + t * floats, floats)); }) *
+  const Buffer memory(static_cast<size_t>(floats * threads) * 4);  // huge pages where the system has them
+  float* const data = memory.as<float>();
+  team.run([&](int t) { std::fill_n(data + t * floats, floats, 1.f); });
+  limits.read = best_rate(team, [&](int t) { keep(t, loops.read(data + t * floats, floats)); }) *
                 static_cast<double>(floats) * 4 * all;
   constexpr int64_t kRounds = 2'000'000;
   limits.fma =
-      best_rate(team, [&](int t) { keep(t, peaks.fma(kRounds, 0.5f, 0.25f)); }) * kRounds * peaks.fma_operations * all;
+      best_rate(team, [&](int t) { keep(t, loops.fma(kRounds, 0.5f, 0.25f)); }) * kRounds * loops.fma_operations * all;
   limits.int8 = limits.fma;
-  if (peaks.int8)
-    limits.int8 = best_rate(team, [&](int t) { keep(t, static_cast<float>(peaks.int8(kRounds, 0x01020304))); }) *
-                  kRounds * peaks.int8_operations * all;
+  if (loops.int8)
+    limits.int8 = best_rate(team, [&](int t) { keep(t, static_cast<float>(loops.int8(kRounds, 0x01020304))); }) *
+                  kRounds * loops.int8_operations * all;
   return limits;
 }
 
