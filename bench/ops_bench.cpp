@@ -12,10 +12,10 @@
 #include <cstdio>
 #include <map>
 
-#include "runtime/limits.h"
 #include "ops/blas.h"
 #include "ops/cases.h"
 #include "ops/program.h"
+#include "runtime/limits.h"
 
 namespace margay {
 namespace {

@@ -105,8 +105,8 @@ Tensor ModelBuilder::linear_layer(Tensor q, Tensor k, Tensor v, int64_t l) {
   const Tensor window_factor = linear_.window_kind == WindowKind::kNone
                                    ? model.graph.constant(make_shape({config.heads}), no_window)
                                    : weight(block_name(l, "attn_window_factor"), {config.heads});
-  const Tensor aged =
-      aged_keys(k, static_cast<int>(linear_.age()), model.position, state, params, linear_.key_map_heads, linear_.features());
+  const Tensor aged = aged_keys(k, static_cast<int>(linear_.age()), model.position, state, params,
+                                linear_.key_map_heads, linear_.features());
   const Tensor fq =
       map.build(q, map_weight("attn_fmap_q.weight", config.heads), map_bias("attn_fmap_q.bias", config.heads));
   const Tensor fk = map.build(aged, map_weight("attn_fmap_k.weight", linear_.key_map_heads),
