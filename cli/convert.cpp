@@ -51,16 +51,9 @@ void add_convert(CLI::App& app) {
   add_tensor_types(app, options->tensor_types);
   add_threads(app, options->threads);
   add_json(app, options->json, "the report as one JSON object on standard output; no progress");
-  app.footer(
-      "Types and bits a weight: f32, f16 and bf16 (16), q8_0 (8.5), q6_k (6.6), q5_k_m (5.7), q5_1 (6), q5_0 (5.5),\n"
-      "q4_k_m (4.8), q4_1 (5), q4_0 (4.5), iq4_nl (4.5), iq4_xs (4.3), q3_k_m (3.9), q2_k (2.9). K types and IQ4 are\n"
-      "llama.cpp's mixes: some tensors get more bits. Vectors (norms), feature maps and RoPE factors stay F32 "
-      "whatever\n"
-      "the type; the output head is Q6_K (Q8_0 under q8_0 and q4_0, and where its rows are no multiple of 256).\n"
-      "Matrices whose rows are no multiple of a type's 256 or 32 fall back: q4_k to Q5_0, q5_k to Q5_1, q6_k to Q8_0,\n"
-      "q2_k, q3_k and iq4_xs to IQ4_NL, and to F16 where they are no multiple of 32.\n\n"
-      "Example:\n"
-      "  margay convert ~/models/Llama-3.2-1B -o llama-1b.gguf --type q8_0\n");
+  app.footer(std::string(kTypesHelp) +
+             "Example:\n"
+             "  margay convert ~/models/Llama-3.2-1B -o llama-1b.gguf --type q8_0\n");
   app.callback([options] { convert(*options); });
 }
 

@@ -15,6 +15,9 @@ void print_convert_report(const std::string& out, const ConvertReport& report, b
 // CLI11's check of a type's name: empty when it can be written, else what is wrong.
 std::string check_type_name(const std::string& name);
 
+// What both commands say about types, for --help.
+extern const char* const kTypesHelp;
+
 // --tensor-type PATTERN=TYPE, and what was given.
 void add_tensor_types(CLI::App& app, std::vector<std::string>& texts);
 std::vector<TensorType> tensor_types(const std::vector<std::string>& texts);
