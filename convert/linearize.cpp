@@ -158,7 +158,13 @@ void Pipeline::transfer() {
       fmt::format("attention transfer: {} parameters, {} steps of {} x {} tokens, {:.0f} MiB of working memory",
                   maps_.count(), training.steps, training.sequences, training.row_length,
                   static_cast<double>(trainer.memory_bytes()) / (1 << 20)));
-  report_.transfer = trainer.train("attention transfer", *rows_, validation_.get());
+  try {
+    report_.transfer = trainer.train("attention transfer", *rows_, validation_.get());
+  } catch (const Interrupted&) {
+    options_.say(
+        fmt::format("the feature maps so far are in {0}; --maps {0} goes on from them with LoRA", training.save_path));
+    throw;
+  }
   std::string layers;
   for (const double part : report_.transfer.steps.back().parts) layers += fmt::format(" {:.3f}", 1000 * part);
   options_.say(fmt::format("attention transfer: {:.0f} tokens/s; 1000 x MSE of each layer:{}",
