@@ -232,34 +232,22 @@ void Pipeline::write() {
         "quality",
         fmt::format("perplexity ({}) base {:.3f}, after transfer {:.3f}, linearized {:.3f}, window branch only {:.3f}",
                     report_.protocol, report_.base_ppl, report_.transfer_ppl, report_.ppl, report_.window_only_ppl));
-  if (!options_.type) {
-    write_model(options_.output, base_->file, edit, team_.size());
-    return;
-  }
-  // Another type than the base's: every weight of the base is converted once, the merged ones from float32.
-  for (const TensorEntry& tensor : base_->file.tensors()) {
-    const TargetChoice choice = choose_type(tensor.name, tensor.shape, *options_.type,
-                                            base_->file.find("output.weight") == nullptr, base_->config.layers);
-    auto [place, added] =
-        edit.tensors.try_emplace(tensor.name, EditedTensor{*base_->weights.find(tensor.name), choice.type});
-    if (!added) place->second.wanted = choice.type;
+  if (options_.type) {
+    // Another type than the base's: every weight of the base is converted once, the merged ones from float32.
+    const bool tied = base_->file.find("output.weight") == nullptr;
+    for (const TensorEntry& tensor : base_->file.tensors()) {
+      const DType type = choose_type(tensor.name, tensor.shape, *options_.type, tied, base_->config.layers).type;
+      edit.tensors.try_emplace(tensor.name, EditedTensor{*base_->weights.find(tensor.name), type})
+          .first->second.wanted = type;
+    }
   }
   write_model(options_.output, base_->file, edit, team_.size());
 }
 
 void Pipeline::measure(const char* what, AttentionMode attention, bool window_only, double& ppl, double& late) {
   const bool with_lora = adapters_.count() > 0 && attention == AttentionMode::kConfigured;
-  RecordModel record = plain_model(base_->config, linear_, weights_, attention, float_products_, window_only);
-  if (with_lora) {
-    record = [&, window_only](int64_t sequences, int64_t tokens) {
-      BuildOptions build;
-      build.sequences = sequences;
-      build.tokens = tokens;
-      build.float_products = float_products_;
-      build.window_only = window_only;
-      return build_model(base_->config, linear_, weights_, build, LoraScale{options_.lora.scale()});
-    };
-  }
+  const RecordModel record = plain_model(base_->config, linear_, weights_, attention, float_products_, window_only,
+                                         LoraScale{with_lora ? options_.lora.scale() : 0});
   const CrossEntropyResult result =
       mean_cross_entropy(fmt::format("measuring {}", what), record, *evaluation_, evaluation_rows_, kWindow, team_);
   ppl = result.perplexity();

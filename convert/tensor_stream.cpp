@@ -10,7 +10,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
-#include "convert/rope_permutation.h"
+#include "models/rope_permutation.h"
 #include "ops/quant/convert.h"
 
 namespace margay {

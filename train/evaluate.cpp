@@ -44,15 +44,15 @@ CrossEntropyResult mean_cross_entropy(const std::string& what, const RecordModel
 }
 
 RecordModel plain_model(const ModelConfig& config, const LinearConfig& linear, const WeightSet& weights,
-                        AttentionMode attention, bool float_products, bool window_only) {
-  return [&config, &linear, &weights, attention, float_products, window_only](int64_t sequences, int64_t tokens) {
+                        AttentionMode attention, bool float_products, bool window_only, LoraScale lora) {
+  return [&config, &linear, &weights, attention, float_products, window_only, lora](int64_t sequences, int64_t tokens) {
     BuildOptions options;
     options.sequences = sequences;
     options.tokens = tokens;
     options.attention = attention;
     options.float_products = float_products;
     options.window_only = window_only;
-    return build_model(config, linear, weights, options);
+    return build_model(config, linear, weights, options, lora);
   };
 }
 

@@ -14,8 +14,8 @@ struct CrossEntropyResult {
 CrossEntropyResult mean_cross_entropy(const std::string& what, const RecordModel& record, const RowSource& source,
                                       int64_t rows, int64_t row_length, Team& team);
 
-// A model of the given attention, as in files: no LoRA, all logits.
+// A model of the given attention with all logits; with LoRA where `lora` says so.
 RecordModel plain_model(const ModelConfig& config, const LinearConfig& linear, const WeightSet& weights,
-                        AttentionMode attention, bool float_products, bool window_only = false);
+                        AttentionMode attention, bool float_products, bool window_only = false, LoraScale lora = {});
 
 }  // namespace margay

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "ops/quant/convert.h"
+#include "train/evaluate.h"
 
 namespace margay {
 
@@ -42,14 +43,7 @@ void add_lora_parameters(ParameterSet& parameters, const ModelConfig& config, co
 
 RecordModel lora_model(const ModelConfig& config, const LinearConfig& linear, const WeightSet& weights,
                        const LoraOptions& lora, bool float_products) {
-  const LoraScale scale{lora.scale()};
-  return [&config, &linear, &weights, scale, float_products](int64_t sequences, int64_t tokens) {
-    BuildOptions options;
-    options.sequences = sequences;
-    options.tokens = tokens;
-    options.float_products = float_products;
-    return build_model(config, linear, weights, options, scale);
-  };
+  return plain_model(config, linear, weights, AttentionMode::kConfigured, float_products, false, {lora.scale()});
 }
 
 Objective next_token_objective(BuiltModel& model) {

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/rope_permutation.h"
+
 namespace margay {
 namespace {
 
 constexpr float kLossFactor = 1000;           // the paper's mse_factor
 constexpr float kWindowLogit = -2.19722457f;  // logit of 0.1
-
-// Place of Hugging Face's element i of a head where pairs are interleaved.
-int64_t interleaved(int64_t i, int64_t head_dim) { return i < head_dim / 2 ? 2 * i : 2 * (i - head_dim / 2) + 1; }
 
 void initialise_map(const Parameter& map, const FeatureMapInfo& info, bool permuted, Random& random) {
   const int64_t heads = map.shape.dim[0], columns = map.shape.dim[1], dim = map.shape.dim[2];
@@ -22,7 +21,7 @@ void initialise_map(const Parameter& map, const FeatureMapInfo& info, bool permu
   }
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t f = 0; f < columns && f < dim; ++f)
-      w[(h * columns + f) * dim + (permuted ? interleaved(f, dim) : f)] = 1;
+      w[(h * columns + f) * dim + (permuted ? interleaved_row(f, dim) : f)] = 1;
 }
 
 }  // namespace

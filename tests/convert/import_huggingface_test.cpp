@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "convert/quantize.h"
-#include "convert/rope_permutation.h"
+#include "models/rope_permutation.h"
 #include "convert/source.h"
 #include "convert/target_type.h"
 #include "formats/tokenizer.h"

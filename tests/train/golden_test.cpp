@@ -7,6 +7,7 @@
 #include "convert/import_huggingface.h"
 #include "formats/safetensors.h"
 #include "models/model.h"
+#include "models/rope_permutation.h"
 #include "tests/convert/rounded_rope.h"
 #include "tests/test_data.h"
 #include "train/evaluate.h"
@@ -45,9 +46,6 @@ double frobenius(const std::vector<float>& a, const float* b) {
   return std::sqrt(difference / norm);
 }
 
-// Place of Hugging Face's element i of a head of d in GGUF's llama order.
-int64_t place(int64_t i, int64_t d) { return i < d / 2 ? 2 * i : 2 * (i - d / 2) + 1; }
-
 // The reference's map (H, d, F) as ours [H, F, D], D in GGUF's order.
 std::vector<float> our_map(const TensorEntry& entry) {
   const std::vector<float> theirs = to_float(entry);
@@ -56,7 +54,7 @@ std::vector<float> our_map(const TensorEntry& entry) {
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t i = 0; i < d; ++i)
       for (int64_t f = 0; f < features; ++f)
-        ours[static_cast<size_t>((h * features + f) * d + place(i, d))] =
+        ours[static_cast<size_t>((h * features + f) * d + interleaved_row(i, d))] =
             theirs[static_cast<size_t>((h * d + i) * features + f)];
   return ours;
 }
@@ -68,7 +66,7 @@ std::vector<float> our_lora_b(const TensorEntry& entry, char projection, int64_t
   const int64_t rank = entry.shape[1];
   std::vector<float> ours(theirs.size());
   for (int64_t row = 0; row < entry.shape[0]; ++row) {
-    const int64_t to = row / d * d + place(row % d, d);
+    const int64_t to = interleaved_row(row, d);
     std::copy_n(theirs.begin() + row * rank, rank, ours.begin() + to * rank);
   }
   return ours;
