@@ -18,7 +18,7 @@ constexpr TypeInfo kTypes[] = {
     {DType::I8, "I8", 1, 1, false},          {DType::I16, "I16", 1, 2, false},
     {DType::I32, "I32", 1, 4, false},        {DType::I64, "I64", 1, 8, false},
     {DType::F64, "F64", 1, 8, false},        {DType::BF16, "BF16", 1, 2, false},
-    {DType::Q8_ACT, "Q8_ACT", 32, 40, true},
+    {DType::Q8_ACT, "Q8_ACT", 32, 44, true},
 };
 
 }  // namespace

@@ -68,10 +68,8 @@ Limits measure_limits(int threads, Isa isa) {
   constexpr int64_t kRounds = 2'000'000;
   limits.fma =
       best_rate(team, [&](int t) { keep(t, loops.fma(kRounds, 0.5f, 0.25f)); }) * kRounds * loops.fma_operations * all;
-  limits.int8 = limits.fma;
-  if (loops.int8)
-    limits.int8 = best_rate(team, [&](int t) { keep(t, static_cast<float>(loops.int8(kRounds, 0x01020304))); }) *
-                  kRounds * loops.int8_operations * all;
+  limits.int8 = best_rate(team, [&](int t) { keep(t, static_cast<float>(loops.int8(kRounds, 0x01020304))); }) *
+                kRounds * loops.int8_operations * all;
   return limits;
 }
 

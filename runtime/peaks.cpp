@@ -30,34 +30,25 @@ static float fma_rounds(int64_t rounds, float a, float b) {
   return simd::sum(sum[0]);
 }
 
-#if defined(MARGAY_INT8)
 static int32_t int8_rounds(int64_t rounds, int32_t seed) {
-  Bytes sum[kSums], x = splat_dword(seed);
-  for (int s = 0; s < kSums; ++s) sum[s] = splat_dword(s);
+  Bytes x = splat_dword(seed);
+  I32 sum[kSums];
+  for (int s = 0; s < kSums; ++s) sum[s] = s - I32{};
   const Bytes u = low_nibbles(x);
   for (int64_t i = 0; i < rounds; ++i)
     for (int s = 0; s < kSums; ++s) {
+#if defined(__x86_64__)
       asm volatile("" : "+v"(x));  // or the product would be computed once
-      sum[s] = dot_nibbles(sum[s], u, x);
-    }
-  for (int s = 1; s < kSums; ++s) sum[0] = add_dwords(sum[0], sum[s]);
-  int32_t lanes[kWidth];
-  store_bytes(lanes, sum[0]);
-  return lanes[0];
-}
 #endif
+      sum[s] = byte_dot(sum[s], u, x);
+    }
+  for (int s = 1; s < kSums; ++s) sum[0] += sum[s];
+  return sum[0][0];
+}
 
 extern const Peaks table;
 const Peaks table = {
-    read_all,
-    fma_rounds,
-#if defined(MARGAY_INT8)
-    int8_rounds,
-#else
-    nullptr,
-#endif
-    2.0 * kSums* kWidth,
-    2.0 * kSums* kWidth * 4,
+    read_all, fma_rounds, int8_rounds, 2.0 * kSums* kWidth, 2.0 * kSums* kWidth * 4,
 };
 
 }  // namespace margay::peaks::MARGAY_ISA

@@ -21,11 +21,6 @@ bool is_weight_type(DType type) {
          (type_info(type).quantized && type != DType::Q8_ACT);
 }
 
-// Other types have int8 kernels for few rows only: more rows are multiplied in float32.
-bool has_int8_kernels(DType type, int64_t rows) {
-  return type == DType::Q8_0 || type == DType::Q4_0 || (type_info(type).quantized && rows <= kFewRows);
-}
-
 void check_weight(const ShapeRule& rule) {
   rule.check(rule.inputs() == 2 && rule.shape(0).rank >= 1 && rule.shape(1).rank == 2,
              "expected [..., K or N] and a weight [N, K]");
@@ -109,7 +104,7 @@ double linear_cost(const Graph& graph, const Node& node) {
 size_t linear_scratch(const Graph& graph, const Node& node) {
   const Value& x = graph.value(node.inputs[0]);
   const int64_t k = row_length(x.shape);
-  if (x.dtype == DType::Q8_ACT) return int8_scratch(k);
+  if (x.dtype == DType::Q8_ACT) return int8_scratch();
   return row_count(x.shape) <= kFewRows ? static_cast<size_t>(k) * sizeof(float) : gemm_scratch();
 }
 
@@ -167,8 +162,7 @@ Tensor quantize_rows(Tensor x) {
 
 Tensor linear(Tensor x, Tensor weight, bool float_products) {
   // A weight of the wrong length is the shape rule's to report, not quantize_rows'.
-  const bool int8 =
-      has_int8_kernels(weight.dtype(), row_count(x.shape())) && !float_products && row_length(x.shape()) % 32 == 0;
+  const bool int8 = type_info(weight.dtype()).quantized && !float_products && row_length(x.shape()) % 32 == 0;
   return x.graph->append(OpId::Linear, {int8 ? quantize_rows(x) : x, weight}, LinearParams{!int8})[0];
 }
 

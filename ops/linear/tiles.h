@@ -7,7 +7,7 @@
 
 namespace margay {
 
-constexpr int64_t kFewRows = 4;       // up to so many rows of x a product is dot products along the weight's rows
+constexpr int64_t kFewRows = 4;       // up to so many rows of x a float product is dot products along the weight's rows
 constexpr int64_t kWidestPanel = 32;  // output columns of the float tile at the widest: two 512-bit registers
 
 // float32 tiles: a panel of kPanelDepth x (2 registers) unpacked weights stays in L1 or L2 while the rows of x pass by.
@@ -22,17 +22,15 @@ static inline size_t gemm_scratch() {
 }
 
 // int8 tiles: 32 rows x kDepth weights in L1, kColumnBlock rows of x pass by; kPassDepth of k at a time, so that the
-// activations of a pass stay in L2.
+// activations of a pass stay in L2. Up to kStreamedActivations elements of x stay there whole.
 constexpr int64_t kDepth = 512;
 constexpr int64_t kPassDepth = 2048;
-constexpr int64_t kColumnBlock = 512;
+constexpr int64_t kColumnBlock = 256;
+constexpr int64_t kStreamedActivations = 1 << 17;
 
-static inline size_t int8_scratch(int64_t k) {
-  const int64_t tile = kDepth * 32 + kDepth / 32 * 32 * 4, sums = kColumnBlock * 32 * 4;
-  const int64_t chunks = (k + 511) / 512;                  // of the dot products: 17 registers of 32 or 64 bytes, ...
-  const int64_t row = chunks * (17 * 64 + 4 * 64) + 1024;  // ... twice 32 floats
-  const int64_t dots = kFewRows * row;
-  return static_cast<size_t>(tile + sums > dots ? tile + sums : dots);
+static constexpr size_t int8_scratch() {
+  const int64_t tile = kDepth * 32 + kDepth / 16 * 32 * 4 * 2 + kDepth * 34, sums = kColumnBlock * 32 * 4;
+  return static_cast<size_t>(tile + sums);
 }
 
 }  // namespace margay

@@ -1,10 +1,9 @@
-// Q8_ACT: a row of activations as the int8 kernels read it: symmetric int8 in blocks of 32, in three planes, so that a
-// kernel streams each of them. 40 bytes for 32 elements; rows follow each other without padding.
+// Q8_ACT: a row of activations as the int8 kernels read it: symmetric int8 in blocks of 32, in four planes, so that a
+// kernel streams each of them. 44 bytes for 32 elements; rows follow each other without padding.
 //
-//   | int8 q[K] | float scale[K / 32] | int32 offset[K / 32] |      x[i] = scale[i / 32] * q[i]
+//   | int8 q[K] | float scale[K / 32] | float sum[K / 32] | int16 half_sum[K / 16] |      x[i] = scale[i / 32] * q[i]
 //
-// offset = -8 * (sum of the block's q): 4-bit weights go into the unsigned operand of the dot product as q + 8, and the
-// accumulator starts at the offset, which takes the 8 back. 8-bit weights go in as q + 128: 16 times the offset.
+// half_sum are the sums of q over each 16, sum is scale times that over each 32: what a weight's offset multiplies.
 // C headers only: kernels see this file.
 #pragma once
 #include <math.h>
@@ -12,18 +11,14 @@
 
 namespace margay {
 
-static inline int64_t activation_row_bytes(int64_t columns) { return columns / 32 * 40; }
+static inline int64_t activation_row_bytes(int64_t columns) { return columns / 32 * 44; }
 
-struct ActivationRow {
-  const int8_t* q;
-  const float* scale;
-  const int32_t* offset;
+// Bytes from a row's begin to its planes.
+struct ActivationPlanes {
+  int64_t scale, sum, half_sum;
 };
-
-static inline ActivationRow activation_row(const void* rows, int64_t row, int64_t columns) {
-  const char* p = static_cast<const char*>(rows) + row * activation_row_bytes(columns);
-  return {reinterpret_cast<const int8_t*>(p), reinterpret_cast<const float*>(p + columns),
-          reinterpret_cast<const int32_t*>(p + columns + columns / 8)};
+static inline ActivationPlanes activation_planes(int64_t columns) {
+  return {columns, columns + columns / 8, columns + columns / 4};
 }
 
 // Blocks whose largest magnitude is below this count as zero: 127 / magnitude would overflow.

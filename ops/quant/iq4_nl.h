@@ -12,7 +12,7 @@ namespace margay {
 constexpr int8_t kIq4Codes[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 struct BlockIQ4_NL {
-  static constexpr int kLength = 32, kGroup = 32, kLowest = -128;
+  static constexpr int kLength = 32, kGroup = 32, kLowest = -128, kHighest = 127;
   uint16_t d;
   uint8_t q[16];
 };

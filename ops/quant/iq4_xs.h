@@ -13,7 +13,7 @@
 namespace margay {
 
 struct BlockIQ4_XS {
-  static constexpr int kLength = 256, kGroup = 32, kLowest = -128;
+  static constexpr int kLength = 256, kGroup = 32, kLowest = -128, kHighest = 127;
   uint16_t d, high_bits;
   uint8_t low[4];
   uint8_t q[8][16];

@@ -13,7 +13,7 @@
 namespace margay {
 
 struct BlockQ2_K {
-  static constexpr int kLength = 256, kGroup = 16, kLowest = 0;
+  static constexpr int kLength = 256, kGroup = 16, kLowest = 0, kHighest = 3;
   uint8_t scale[16];
   uint8_t q[64];
   uint16_t d, dmin;

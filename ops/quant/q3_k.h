@@ -14,7 +14,7 @@
 namespace margay {
 
 struct BlockQ3_K {
-  static constexpr int kLength = 256, kGroup = 16, kLowest = -4;
+  static constexpr int kLength = 256, kGroup = 16, kLowest = -4, kHighest = 3;
   uint8_t high[32];
   uint8_t q[64];
   uint8_t scale[12];

@@ -18,6 +18,7 @@
 namespace margay {
 
 struct BlockQ4_0 {
+  static constexpr int kLength = 32, kGroup = 32, kLowest = -8, kHighest = 7;
   uint16_t d;
   uint8_t q[16];
 };

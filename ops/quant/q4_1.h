@@ -13,7 +13,7 @@
 namespace margay {
 
 struct BlockQ4_1 {
-  static constexpr int kLength = 32, kGroup = 32, kLowest = 0;
+  static constexpr int kLength = 32, kGroup = 32, kLowest = 0, kHighest = 15;
   uint16_t d, m;
   uint8_t q[16];
 };

@@ -15,7 +15,7 @@
 namespace margay {
 
 struct BlockQ4_K {
-  static constexpr int kLength = 256, kGroup = 32, kLowest = 0;
+  static constexpr int kLength = 256, kGroup = 32, kLowest = 0, kHighest = 15;
   uint16_t d, dmin;
   uint8_t scale[12];
   uint8_t q[128];

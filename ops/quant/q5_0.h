@@ -12,7 +12,7 @@
 namespace margay {
 
 struct BlockQ5_0 {
-  static constexpr int kLength = 32, kGroup = 32, kLowest = -16;
+  static constexpr int kLength = 32, kGroup = 32, kLowest = -16, kHighest = 15;
   uint16_t d;
   uint8_t high[4];  // little-endian, at an odd place for a uint32
   uint8_t q[16];

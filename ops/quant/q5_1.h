@@ -12,7 +12,7 @@
 namespace margay {
 
 struct BlockQ5_1 {
-  static constexpr int kLength = 32, kGroup = 32, kLowest = 0;
+  static constexpr int kLength = 32, kGroup = 32, kLowest = 0, kHighest = 31;
   uint16_t d, m;
   uint8_t high[4];
   uint8_t q[16];

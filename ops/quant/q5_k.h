@@ -12,7 +12,7 @@
 namespace margay {
 
 struct BlockQ5_K {
-  static constexpr int kLength = 256, kGroup = 32, kLowest = 0;
+  static constexpr int kLength = 256, kGroup = 32, kLowest = 0, kHighest = 31;
   uint16_t d, dmin;
   uint8_t scale[12];
   uint8_t high[32];

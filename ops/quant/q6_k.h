@@ -14,7 +14,7 @@
 namespace margay {
 
 struct BlockQ6_K {
-  static constexpr int kLength = 256, kGroup = 16, kLowest = -32;
+  static constexpr int kLength = 256, kGroup = 16, kLowest = -32, kHighest = 31;
   uint8_t low[128];
   uint8_t high[64];
   int8_t scale[16];

@@ -14,6 +14,7 @@
 namespace margay {
 
 struct BlockQ8_0 {
+  static constexpr int kLength = 32, kGroup = 32, kLowest = -128, kHighest = 127;
   uint16_t d;
   int8_t q[32];
 };

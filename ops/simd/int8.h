@@ -1,6 +1,6 @@
 // Byte vectors for the int8 kernels: conversions of 16-bit floats, and sums of four byte products in each 32-bit lane
-// by whatever the instruction set has (vpdpbusd, or vpmaddubsw + vpmaddwd). A lane is 32 bits, a register has kWidth of
-// them. C headers only.
+// by whatever the instruction set has (vpdpbusd, vpmaddubsw + vpmaddwd, or 16-bit products of the vector extensions). A
+// lane is 32 bits, a register has kWidth of them. C headers only.
 #pragma once
 #if defined(__x86_64__)
 #if !defined(__clang__)  // g++ 12 finds its own _mm512_undefined_ps() uninitialized
@@ -17,11 +17,6 @@
 
 #include "base/half.h"
 #include "ops/simd/vec.h"
-
-// With it there are byte registers and their products; without it int8 kernels are plain loops.
-#if defined(__AVX2__)
-#define MARGAY_INT8
-#endif
 
 namespace margay::simd {
 inline namespace MARGAY_ISA {
@@ -88,116 +83,150 @@ MARGAY_INLINE F32 load_int8(const void* p) {
   return __builtin_convertvector(__builtin_convertvector(q, I32), F32);
 }
 
-// Kernels call this often enough for it to matter how far it reaches: far into L2, near into L1, because the hardware
-// prefetcher stops at 4 KiB borders. asm, because g++ drops functions that only prefetch. May point past the end of
-// memory.
+// asm, because g++ drops functions that only prefetch. May point past the end of memory.
+MARGAY_INLINE void prefetch(const void* p) {
+#if defined(__x86_64__)
+  asm volatile("prefetcht0 %0" ::"m"(*static_cast<const char*>(p)));
+#else
+  __builtin_prefetch(p);
+#endif
+}
+MARGAY_INLINE void prefetch_far(const void* p) {
+#if defined(__x86_64__)
+  asm volatile("prefetcht1 %0" ::"m"(*static_cast<const char*>(p)));
+#else
+  __builtin_prefetch(p, 0, 2);
+#endif
+}
+
+template <size_t kBytes>
+MARGAY_INLINE void prefetch_bytes(const uint8_t* p) {
+  MARGAY_UNROLL
+  for (size_t i = 0; i < kBytes; i += 64) prefetch(p + i);
+}
+
+// For a row of weights that is read from begin to end: far into L2, near into L1, because the hardware prefetcher stops
+// at 4 KiB borders.
 MARGAY_INLINE void prefetch_stream(const void* p, int bytes) {
   const char* c = static_cast<const char*>(p);
-#if defined(__x86_64__)
   for (int i = 0; i < bytes; i += 64) {
-    asm volatile("prefetcht1 %0" ::"m"(c[i + 4608]));
-    asm volatile("prefetcht0 %0" ::"m"(c[i + 768]));
+    prefetch_far(c + i + 4608);
+    prefetch(c + i + 768);
   }
+}
+
+// A register of bytes, and the same register as 16- or 32-bit lanes: cast from one to the other; & | ^ + << >> are the
+// language's own.
+typedef uint8_t Bytes __attribute__((vector_size(kWidth * 4)));
+typedef uint16_t Words __attribute__((vector_size(kWidth * 4)));
+typedef int16_t SignedWords __attribute__((vector_size(kWidth * 4)));
+typedef uint32_t Dwords __attribute__((vector_size(kWidth * 4)));
+
+MARGAY_INLINE Bytes load_bytes(const void* p) {
+  Bytes v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+MARGAY_INLINE void store_bytes(void* p, Bytes v) { memcpy(p, &v, sizeof v); }
+MARGAY_INLINE Bytes splat_byte(int x) { return static_cast<uint8_t>(x) - Bytes{}; }
+MARGAY_INLINE Bytes splat_dword(int32_t x) { return (Bytes)(x - I32{}); }
+MARGAY_INLINE Bytes low_nibbles(Bytes v) { return v & 15; }
+MARGAY_INLINE Bytes high_nibbles(Bytes v) { return (Bytes)((Words)v >> 4) & 15; }
+MARGAY_INLINE Bytes flip_sign_bits(Bytes v) { return v ^ 128; }
+MARGAY_INLINE F32 to_float(Bytes dwords) { return __builtin_convertvector((I32)dwords, F32); }
+
+// Each byte moves up (or down, where n < 0) by n bits; bits of its neighbour come in and must be masked.
+MARGAY_INLINE Bytes move_bits(Bytes v, int n) { return n >= 0 ? (Bytes)((Words)v << n) : (Bytes)((Words)v >> -n); }
+
+// Byte i of each 32-bit lane.
+MARGAY_INLINE F32 byte_of_lanes(Dwords v, int i) { return __builtin_convertvector((I32)(v >> 8 * i & 255), F32); }
+MARGAY_INLINE F32 signed_byte_of_lanes(Dwords v, int i) {
+  return __builtin_convertvector((I32)(v << (24 - 8 * i)) >> 24, F32);
+}
+
+// The low 16 bits of each lane, a half, as float32.
+MARGAY_INLINE F32 low_half_of_lanes(Dwords v) {
+#if defined(__AVX512F__)
+  return (F32)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)v));
+#elif defined(__F16C__) && defined(__AVX2__)
+  const __m256i low = (__m256i)(v & 0xffff);
+  return (F32)_mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
 #else
-  for (int i = 0; i < bytes; i += 64) __builtin_prefetch(c + i + 768);
+  F32 result;
+  for (int i = 0; i < kWidth; ++i) result[i] = half_to_float(static_cast<uint16_t>(v[i]));
+  return result;
 #endif
 }
 
-#if defined(__AVX512F__)
-typedef __m512i Bytes;
-MARGAY_INLINE Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
-// The first n bytes, n in [0, 64]; the others are zero and not touched.
-MARGAY_INLINE Bytes load_bytes_part(const void* p, int n) {
-  return _mm512_maskz_loadu_epi8(n >= 64 ? ~0ull : (1ull << n) - 1, p);
-}
-MARGAY_INLINE void store_bytes(void* p, Bytes v) { _mm512_storeu_si512(p, v); }
-MARGAY_INLINE Bytes splat_byte(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
-MARGAY_INLINE Bytes splat_dword(int32_t x) { return _mm512_set1_epi32(x); }
-MARGAY_INLINE Bytes low_nibbles(Bytes v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
-MARGAY_INLINE Bytes high_nibbles(Bytes v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
-MARGAY_INLINE Bytes flip_sign_bits(Bytes v) { return _mm512_xor_si512(v, _mm512_set1_epi8(-128)); }
-MARGAY_INLINE Bytes add_dwords(Bytes a, Bytes b) { return _mm512_add_epi32(a, b); }
-MARGAY_INLINE Bytes add_words(Bytes a, Bytes b) { return _mm512_add_epi16(a, b); }
-MARGAY_INLINE Bytes pair_products(Bytes u, Bytes s) { return _mm512_maddubs_epi16(u, s); }
-MARGAY_INLINE Bytes sum_pairs(Bytes words) { return _mm512_madd_epi16(words, _mm512_set1_epi16(1)); }
-MARGAY_INLINE Bytes magnitude(Bytes v) { return _mm512_abs_epi8(v); }
-MARGAY_INLINE Bytes with_sign_of(Bytes x, Bytes w) {
-  return _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
-}
-MARGAY_INLINE F32 to_float(Bytes dwords) { return (F32)_mm512_cvtepi32_ps(dwords); }
+// table[index] for indices in [0, 16).
+MARGAY_INLINE Bytes look_up(const int8_t (&table)[16], Bytes index) {
+#if defined(__AVX512BW__)
+  const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return (Bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), (__m512i)index);
 #elif defined(__AVX2__)
-typedef __m256i Bytes;
-MARGAY_INLINE Bytes load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-MARGAY_INLINE Bytes load_bytes_part(const void* p, int n) {
-  char bytes[32] = {};
-  memcpy(bytes, p, static_cast<size_t>(n < 32 ? n : 32));
-  return load_bytes(bytes);
-}
-MARGAY_INLINE void store_bytes(void* p, Bytes v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
-MARGAY_INLINE Bytes splat_byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
-MARGAY_INLINE Bytes splat_dword(int32_t x) { return _mm256_set1_epi32(x); }
-MARGAY_INLINE Bytes low_nibbles(Bytes v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
-MARGAY_INLINE Bytes high_nibbles(Bytes v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
-MARGAY_INLINE Bytes flip_sign_bits(Bytes v) { return _mm256_xor_si256(v, _mm256_set1_epi8(-128)); }
-MARGAY_INLINE Bytes add_dwords(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
-MARGAY_INLINE Bytes add_words(Bytes a, Bytes b) { return _mm256_add_epi16(a, b); }
-MARGAY_INLINE Bytes pair_products(Bytes u, Bytes s) { return _mm256_maddubs_epi16(u, s); }
-MARGAY_INLINE Bytes sum_pairs(Bytes words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
-MARGAY_INLINE Bytes magnitude(Bytes v) { return _mm256_abs_epi8(v); }
-MARGAY_INLINE Bytes with_sign_of(Bytes x, Bytes w) { return _mm256_sign_epi8(x, w); }
-MARGAY_INLINE F32 to_float(Bytes dwords) { return (F32)_mm256_cvtepi32_ps(dwords); }
+  const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+  return (Bytes)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), (__m256i)index);
+#else
+  Bytes result;
+  for (int i = 0; i < 4 * kWidth; ++i) result[i] = static_cast<uint8_t>(table[index[i]]);
+  return result;
 #endif
+}
 
-#if defined(MARGAY_INT8)
-// sum += the four products of unsigned u (4-bit weights, 0..15) and signed s in each lane.
-MARGAY_INLINE Bytes dot_nibbles(Bytes sum, Bytes u, Bytes s) {
+// Sums of two products of adjacent bytes, u unsigned and s signed, in 16 bits: |u| <= 127 or they saturate.
+MARGAY_INLINE SignedWords pair_products(Bytes u, Bytes s) {
+#if defined(__AVX512BW__)
+  return (SignedWords)_mm512_maddubs_epi16((__m512i)u, (__m512i)s);
+#elif defined(__AVX2__)
+  return (SignedWords)_mm256_maddubs_epi16((__m256i)u, (__m256i)s);
+#else
+  const SignedWords even = (SignedWords)((Words)s << 8) >> 8, odd = (SignedWords)s >> 8;
+  return (SignedWords)((Words)u & 255) * even + (SignedWords)((Words)u >> 8) * odd;
+#endif
+}
+
+// Sums of two products of adjacent 16-bit lanes.
+MARGAY_INLINE I32 word_products(SignedWords a, SignedWords b) {
+#if defined(__AVX512BW__)
+  return (I32)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (I32)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+  const I32 x = (I32)a, y = (I32)b;
+  return (x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16);
+#endif
+}
+MARGAY_INLINE I32 sum_pairs(SignedWords v) { return word_products(v, 1 - SignedWords{}); }
+
+// Whether four products of unsigned and signed bytes can be added to a 32-bit lane at once.
 #if defined(__AVX512VNNI__)
-  return _mm512_dpbusd_epi32(sum, u, s);
-#else
-  return add_dwords(sum, sum_pairs(pair_products(u, s)));
-#endif
+constexpr bool kByteDot = true;
+MARGAY_INLINE I32 byte_dot(I32 sum, Bytes u, Bytes s) {
+  return (I32)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)s);
 }
+#else
+constexpr bool kByteDot = false;
+// u at most 128.
+MARGAY_INLINE I32 byte_dot(I32 sum, Bytes u, Bytes s) { return sum + sum_pairs(pair_products(u, s)); }
+#endif
 
-// How signed 8-bit weights w multiply: with vpdpbusd as w + 128 and an offset; without it |w| times x with w's sign,
-// since 255 * 127 * 2 would saturate vpmaddubsw.
+// sum += the four products of signed bytes w and x (above -128) in each lane. With a byte dot product w
+// comes with its sign bit flipped, as w + 128, and the sum ends up 128 times the sum of x too large.
+MARGAY_INLINE I32 signed_byte_dot(I32 sum, Bytes w, Bytes x) {
 #if defined(__AVX512VNNI__)
-constexpr bool kShiftedBytes = true;
-MARGAY_INLINE Bytes dot_bytes(Bytes sum, Bytes w, Bytes x) { return _mm512_dpbusd_epi32(sum, w, x); }
+  return byte_dot(sum, w, x);
+#elif defined(__AVX512BW__)
+  const __m512i signed_x =
+      _mm512_mask_sub_epi8((__m512i)x, _mm512_movepi8_mask((__m512i)w), _mm512_setzero_si512(), (__m512i)x);
+  return byte_dot(sum, (Bytes)_mm512_abs_epi8((__m512i)w), (Bytes)signed_x);
+#elif defined(__AVX2__)
+  return byte_dot(sum, (Bytes)_mm256_abs_epi8((__m256i)w), (Bytes)_mm256_sign_epi8((__m256i)x, (__m256i)w));
 #else
-constexpr bool kShiftedBytes = false;
-MARGAY_INLINE Bytes dot_bytes(Bytes sum, Bytes w, Bytes x) {
-  return add_dwords(sum, sum_pairs(pair_products(magnitude(w), with_sign_of(x, w))));
-}
-#endif
-
-// 16 bytes of each of kWidth rows -> 4 registers: lane r of out[i] is bytes 4i..4i+3 of row r.
-MARGAY_INLINE void transpose_dwords(const uint8_t* const* row, int64_t offset, Bytes* out) {
-#if defined(__AVX512F__)
-  Bytes a[4];
-  for (int i = 0; i < 4; ++i) {
-    const auto part = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(row[r] + offset)); };
-    a[i] = _mm512_castsi128_si512(part(i));
-    a[i] = _mm512_inserti32x4(a[i], part(4 + i), 1);
-    a[i] = _mm512_inserti32x4(a[i], part(8 + i), 2);
-    a[i] = _mm512_inserti32x4(a[i], part(12 + i), 3);
-  }
-  const Bytes t0 = _mm512_unpacklo_epi32(a[0], a[1]), t1 = _mm512_unpackhi_epi32(a[0], a[1]);
-  const Bytes t2 = _mm512_unpacklo_epi32(a[2], a[3]), t3 = _mm512_unpackhi_epi32(a[2], a[3]);
-  out[0] = _mm512_unpacklo_epi64(t0, t2), out[1] = _mm512_unpackhi_epi64(t0, t2);
-  out[2] = _mm512_unpacklo_epi64(t1, t3), out[3] = _mm512_unpackhi_epi64(t1, t3);
-#else
-  Bytes a[4];
-  for (int i = 0; i < 4; ++i) {
-    const auto part = [&](int r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(row[r] + offset)); };
-    a[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(part(i)), part(4 + i), 1);
-  }
-  const Bytes t0 = _mm256_unpacklo_epi32(a[0], a[1]), t1 = _mm256_unpackhi_epi32(a[0], a[1]);
-  const Bytes t2 = _mm256_unpacklo_epi32(a[2], a[3]), t3 = _mm256_unpackhi_epi32(a[2], a[3]);
-  out[0] = _mm256_unpacklo_epi64(t0, t2), out[1] = _mm256_unpackhi_epi64(t0, t2);
-  out[2] = _mm256_unpacklo_epi64(t1, t3), out[3] = _mm256_unpackhi_epi64(t1, t3);
+  const SignedWords w_even = (SignedWords)((Words)w << 8) >> 8, w_odd = (SignedWords)w >> 8;
+  const SignedWords x_even = (SignedWords)((Words)x << 8) >> 8, x_odd = (SignedWords)x >> 8;
+  return sum + sum_pairs(w_even * x_even + w_odd * x_odd);
 #endif
 }
-#endif
 
 }  // namespace MARGAY_ISA
 }  // namespace margay::simd

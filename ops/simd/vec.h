@@ -10,6 +10,16 @@
 #endif
 
 #define MARGAY_INLINE static inline __attribute__((always_inline))
+// Before a loop of few, constant rounds, so that arrays indexed by it become registers.
+#if defined(__clang__)
+#define MARGAY_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MARGAY_UNROLL _Pragma("GCC unroll 16")
+#endif
+// A loop of its own: inlined into one another, the loops of many types would share one set of registers.
+#define MARGAY_LOOP static __attribute__((noinline))
+// The same for member functions.
+#define MARGAY_MEMBER inline __attribute__((always_inline))
 
 namespace margay::simd {
 inline namespace MARGAY_ISA {

@@ -1,0 +1,351 @@
+// Rows of quantized activations (columns, here) times weights of any quantized type: one template over the unpackers of
+// ops/quant/interleave.h, for one column as for 512.
+//
+// A 32-bit lane belongs to a row of the weight and holds four consecutive k of it; each column broadcasts its four
+// bytes to all lanes, and the byte products leave the output's rows in the lanes: no horizontal sums, no second copy of
+// the weights. Up to kFewColumns columns are multiplied straight from registers. For more, 2 registers' worth of rows x
+// kDepth of k are unpacked into a tile in L1, which is paid once for up to kColumnBlock columns.
+//
+// The scales of groups are applied exactly, in float32, and the sums of an output are taken in the same order in both,
+// however many columns there are: decoding, prefill and batches of any size agree bit for bit. C headers only.
+#pragma once
+#include "ops/kernel.h"
+#include "ops/linear/tiles.h"
+#include "ops/quant/activation.h"
+#include "ops/quant/interleave.h"
+
+namespace margay::linear {
+inline namespace MARGAY_ISA {
+
+using namespace simd;
+
+constexpr int kTileWeights = 2 * kWidth;  // weight rows of a tile
+constexpr int kFewColumns = 2;
+#if defined(__AVX512F__)
+constexpr int kColumns = 8;  // 16 sums in 32 registers
+#else
+constexpr int kColumns = 4;  // 8 sums in 16 registers
+#endif
+
+// --- columns ---------------------------------------------------------------------------------------------------------
+// Some rows of Q8_ACT from one k on: a pointer each; where the planes are from there is the same for all.
+template <int kCount>
+struct Columns {
+  const char* row[kCount];
+  int64_t q, scale, sum, half_sum;
+
+  MARGAY_MEMBER Columns(const void* x, int64_t k, int64_t first, int64_t k0) {
+    for (int c = 0; c < kCount; ++c) row[c] = static_cast<const char*>(x) + (first + c) * activation_row_bytes(k);
+    const ActivationPlanes plane = activation_planes(k);
+    q = 0, scale = plane.scale, sum = plane.sum, half_sum = plane.half_sum;
+    advance(k0);
+  }
+  MARGAY_MEMBER void advance(int64_t elements) {  // a multiple of 32
+    q += elements;
+    scale += elements / 8, sum += elements / 8, half_sum += elements / 8;
+  }
+  template <class T>
+  MARGAY_MEMBER T value(int c, int64_t at) const {
+    T v;
+    memcpy(&v, row[c] + at, sizeof v);
+    return v;
+  }
+};
+
+// What a group's sum of products starts at: minus kZero times the column's sum. `group` counts from where x is.
+template <class Block, int kCount>
+MARGAY_INLINE I32 start_of(const Columns<kCount>& x, int c, int group) {
+  constexpr uint32_t kZeros = -Levels<Block>::kZero & 0xffff;
+  if (kZeros == 0) return I32{};
+  const int block = group * Block::kGroup / 32;
+  const uint32_t zeros = Block::kGroup == 32 ? kZeros << 16 | kZeros : group % 2 ? kZeros << 16 : kZeros;
+  return word_products((SignedWords)splat_dword(x.template value<int32_t>(c, x.half_sum + 4 * block)),
+                       (SignedWords)splat_dword(static_cast<int32_t>(zeros)));
+}
+
+// total + a group's products under the scales (and shifts) of activation and weights.
+template <class Block, int kCount>
+MARGAY_INLINE F32 add_group(F32 total, I32 sum, const Columns<kCount>& x, int c, int group, F32 scale, F32 shift) {
+  const int block = group * Block::kGroup / 32;
+  const float x_scale = x.template value<float>(c, x.scale + 4 * block);
+  total += (__builtin_convertvector(sum, F32) * x_scale) * scale;
+  if (!Levels<Block>::kShift) return total;
+  const float x_sum = Block::kGroup == 32 ? x.template value<float>(c, x.sum + 4 * block)
+                                          : x_scale * x.template value<int16_t>(c, x.half_sum + 2 * group);
+  return total + shift * x_sum;
+}
+
+// How steps of products are added where there is no byte dot product: so many fit 16 bits, |x| being at most 128.
+template <class Block>
+struct Steps {
+  static constexpr int kGroup = Block::kGroup / 4, kFitting = 32767 / (2 * 128 * Levels<Block>::kHighest);
+  static constexpr bool kWords = !kByteDot && !Levels<Block>::kSigned && kFitting > 1;
+  static constexpr int kRun = !kWords ? 1 : kFitting < kGroup ? kFitting : kGroup;
+  static_assert(kGroup % kRun == 0);
+};
+
+template <class Block>
+MARGAY_INLINE I32 add_products(I32 sum, Bytes w, Bytes x) {
+  return Levels<Block>::kSigned ? signed_byte_dot(sum, w, x) : byte_dot(sum, w, x);
+}
+
+// --- few columns -----------------------------------------------------------------------------------------------------
+// An Out of unpack_rows() that multiplies at once.
+template <class Block, int kCount>
+struct Multiplier {
+  typedef Steps<Block> S;
+  static constexpr int kGroups = Block::kLength / Block::kGroup;
+  const Columns<kCount>& x;
+  I32 sum[kGroups][kCount];
+  SignedWords words[kGroups][kCount];
+  F32 scale[kGroups], shift[kGroups];
+
+  MARGAY_MEMBER explicit Multiplier(const Columns<kCount>& columns) : x(columns) {
+    MARGAY_UNROLL
+    for (int g = 0; g < kGroups; ++g)
+      for (int c = 0; c < kCount; ++c) sum[g][c] = start_of<Block>(x, c, g);
+  }
+  MARGAY_MEMBER void put(int step, Bytes levels) {  // the steps of a group come in order
+    const int g = step / S::kGroup;
+    for (int c = 0; c < kCount; ++c) {
+      const Bytes v = splat_dword(x.template value<int32_t>(c, x.q + 4 * step));
+      if (!S::kWords) {
+        sum[g][c] = add_products<Block>(sum[g][c], levels, v);
+        continue;
+      }
+      const SignedWords products = pair_products(levels, v);
+      words[g][c] = step % S::kRun ? words[g][c] + products : products;
+      if ((step + 1) % S::kRun == 0) sum[g][c] += sum_pairs(words[g][c]);
+    }
+  }
+  MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kByteDot ? flip_sign_bits(levels) : levels); }
+  MARGAY_MEMBER void put_scale(int group, F32 v) { scale[group] = v; }
+  MARGAY_MEMBER void put_shift(int group, F32 v) { shift[group] = v; }
+
+  MARGAY_MEMBER void add_to(F32* total) const {
+    MARGAY_UNROLL
+    for (int g = 0; g < kGroups; ++g)
+      for (int c = 0; c < kCount; ++c)
+        total[c] = add_group<Block>(total[c], sum[g][c], x, c, g, scale[g], Levels<Block>::kShift ? shift[g] : F32{});
+  }
+};
+
+// y for kWidth rows, which follow each other without a gap; as many bytes after them are fetched meanwhile.
+template <class Block, int kCount>
+MARGAY_LOOP void multiply_few(const uint8_t* w, const void* x, int64_t k, float* y, int64_t n) {
+  const int64_t row_bytes = k / Block::kLength * static_cast<int64_t>(sizeof(Block));
+  Rows rows(w, row_bytes);
+  const uint8_t* next = w + kWidth * row_bytes;
+  Columns<kCount> columns(x, k, 0, 0);
+  F32 result[kCount];
+  for (int64_t pass = 0; pass < k; pass += kPassDepth) {
+    F32 total[kCount] = {};
+    const int64_t end = pass + kPassDepth < k ? pass + kPassDepth : k;
+    for (int64_t k0 = pass; k0 < end; k0 += Block::kLength) {
+      Multiplier<Block, kCount> out(columns);
+      unpack_rows(static_cast<const Block*>(nullptr), rows, out);
+      out.add_to(total);
+      rows.advance(sizeof(Block));
+      columns.advance(Block::kLength);
+      prefetch_bytes<kWidth * sizeof(Block)>(next);
+      next += kWidth * sizeof(Block);
+    }
+    for (int c = 0; c < kCount; ++c) result[c] = pass ? result[c] + total[c] : total[c];
+  }
+  for (int c = 0; c < kCount; ++c) store(y + c * n, result[c]);
+}
+
+// --- tiles -----------------------------------------------------------------------------------------------------------
+struct alignas(64) Tile {
+  uint8_t q[kDepth / 4][2][4 * kWidth];
+  float scale[kDepth / 16][kTileWeights], shift[kDepth / 16][kTileWeights];  // of each group
+  uint8_t edge[kTileWeights * kDepth / 32 * sizeof(BlockQ8_0)];  // rows at the matrix' end, the last one repeated
+};
+static_assert(sizeof(Tile) + kColumnBlock * kTileWeights * sizeof(float) <= int8_scratch());
+
+// An Out of unpack_rows() that is half of a tile's rows.
+struct TileHalf {
+  uint8_t* q;
+  float *scale, *shift;
+  MARGAY_MEMBER void put(int step, Bytes levels) { store_bytes(q + step * 4 * kTileWeights, levels); }
+  MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kByteDot ? flip_sign_bits(levels) : levels); }
+  MARGAY_MEMBER void put_scale(int group, F32 v) { store(scale + group * kTileWeights, v); }
+  MARGAY_MEMBER void put_shift(int group, F32 v) { store(shift + group * kTileWeights, v); }
+};
+
+// `blocks` blocks of kTileWeights rows, `stride` bytes apart, from w on; as many bytes from `ahead` on are fetched.
+template <class Block>
+MARGAY_LOOP void unpack_tile(const uint8_t* w, int64_t stride, int blocks, Tile* tile, const uint8_t* ahead) {
+  constexpr int kSteps = Block::kLength / 4, kGroups = Block::kLength / Block::kGroup;
+  for (int half = 0; half < 2; ++half) {
+    Rows rows(w + half * kWidth * stride, stride);
+    for (int b = 0; b < blocks; ++b) {
+      TileHalf out = {tile->q[b * kSteps][half], tile->scale[b * kGroups] + half * kWidth,
+                      tile->shift[b * kGroups] + half * kWidth};
+      unpack_rows(static_cast<const Block*>(nullptr), rows, out);
+      rows.advance(sizeof(Block));
+      if (!ahead) continue;
+      prefetch_bytes<kWidth * sizeof(Block)>(ahead);
+      ahead += kWidth * sizeof(Block);
+    }
+  }
+}
+
+// sum[c][h] = the products of a group of the tile with each column.
+template <class Block, int kCount>
+MARGAY_INLINE void group_products(const Tile& tile, const Columns<kCount>& x, int group, int in_block, I32 (*sum)[2]) {
+  typedef Steps<Block> S;
+  MARGAY_UNROLL
+  for (int c = 0; c < kCount; ++c) sum[c][0] = sum[c][1] = start_of<Block>(x, c, in_block);
+  MARGAY_UNROLL
+  for (int run = 0; run < S::kGroup; run += S::kRun) {
+    SignedWords words[kCount][2];
+    MARGAY_UNROLL
+    for (int s = run; s < run + S::kRun; ++s) {
+      const auto& w = tile.q[group * S::kGroup + s];
+      const Bytes w0 = load_bytes(w[0]), w1 = load_bytes(w[1]);
+      MARGAY_UNROLL
+      for (int c = 0; c < kCount; ++c) {
+        const Bytes v = splat_dword(x.template value<int32_t>(c, x.q + in_block * Block::kGroup + 4 * s));
+        if (S::kWords) {
+          const SignedWords a = pair_products(w0, v), b = pair_products(w1, v);
+          words[c][0] = s == run ? a : words[c][0] + a;
+          words[c][1] = s == run ? b : words[c][1] + b;
+        } else {
+          sum[c][0] = add_products<Block>(sum[c][0], w0, v);
+          sum[c][1] = add_products<Block>(sum[c][1], w1, v);
+        }
+      }
+    }
+    if (S::kWords) MARGAY_UNROLL
+    for (int c = 0; c < kCount; ++c) {
+      sum[c][0] += sum_pairs(words[c][0]);
+      sum[c][1] += sum_pairs(words[c][1]);
+    }
+  }
+}
+
+// sums [kCount][kTileWeights] += tile x columns [first, + kCount) of x, for `depth` of k from k0 on.
+template <class Block, int kCount>
+MARGAY_LOOP void multiply_tile(const Tile& tile, const void* x, int64_t k, int64_t first, int64_t k0, int64_t depth,
+                               float* sums) {
+  Columns<kCount> columns(x, k, first, k0);
+  int group = 0;
+  for (int64_t i = 0; i < depth; i += 32, columns.advance(32))
+    for (int in_block = 0; in_block < 32 / Block::kGroup; ++in_block, ++group) {
+      I32 sum[kCount][2];
+      group_products<Block, kCount>(tile, columns, group, in_block, sum);
+      MARGAY_UNROLL
+      for (int c = 0; c < kCount; ++c) MARGAY_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        float* out = sums + c * kTileWeights + h * kWidth;
+        store(out, add_group<Block>(load(out), sum[c][h], columns, c, in_block, load(tile.scale[group] + h * kWidth),
+                                    Levels<Block>::kShift ? load(tile.shift[group] + h * kWidth) : F32{}));
+      }
+    }
+}
+
+// --- the product -----------------------------------------------------------------------------------------------------
+template <class Block>
+struct Int8Product {
+  const uint8_t* w;
+  const void* x;
+  int64_t k;
+  float* y;
+  int64_t n;
+  Tile* tile;
+  float* sums;
+
+  int64_t row_bytes() const { return k / Block::kLength * static_cast<int64_t>(sizeof(Block)); }
+
+  // sums [c1 - c0][kTileWeights] of weight rows [r0, r1) (a tile's, or fewer at the end) and one pass over k.
+  void add_up(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass, bool stream) const {
+    memset(sums, 0, static_cast<size_t>((c1 - c0) * kTileWeights) * sizeof(float));
+    const int64_t end = pass + kPassDepth < k ? pass + kPassDepth : k;
+    for (int64_t k0 = pass; k0 < end; k0 += kDepth) {
+      const int64_t depth = end - k0 < kDepth ? end - k0 : kDepth;
+      const int blocks = static_cast<int>(depth / Block::kLength);
+      const int64_t bytes = blocks * static_cast<int64_t>(sizeof(Block));
+      const uint8_t* at = w + r0 * row_bytes() + k0 / Block::kLength * static_cast<int64_t>(sizeof(Block));
+      if (r1 - r0 == kTileWeights) {
+        // Memory is fetched in one line from begin to end, though the rows of a tile are read side by side.
+        const uint8_t* ahead = w + (r0 + kTileWeights) * row_bytes() + kTileWeights * (at - w - r0 * row_bytes());
+        unpack_tile<Block>(at, row_bytes(), blocks, tile, stream ? ahead : nullptr);
+      } else {
+        for (int64_t r = 0; r < kTileWeights; ++r)
+          memcpy(tile->edge + r * bytes, at + (r < r1 - r0 ? r : r1 - r0 - 1) * row_bytes(),
+                 static_cast<size_t>(bytes));
+        unpack_tile<Block>(tile->edge, bytes, blocks, tile, nullptr);
+      }
+      const auto multiply = [&](auto count, int64_t c) {
+        multiply_tile<Block, count.value>(*tile, x, k, c, k0, depth, sums + (c - c0) * kTileWeights);
+        return c + count.value;
+      };
+      int64_t c = c0;
+      while (c + kColumns <= c1) c = multiply(Count<kColumns>{}, c);
+      if (kColumns > 4 && c + 4 <= c1) c = multiply(Count<4>{}, c);
+      if (c + 2 <= c1) c = multiply(Count<2>{}, c);
+      if (c < c1) multiply(Count<1>{}, c);
+    }
+  }
+
+  void tile_rows(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass, bool stream) const {
+    add_up(r0, r1, c0, c1, pass, stream);
+    for (int64_t c = c0; c < c1; ++c) {
+      float* out = y + c * n;
+      const float* sum = sums + (c - c0) * kTileWeights - r0;
+      for (int64_t r = r0; r < r1; ++r) out[r] = pass ? out[r] + sum[r] : sum[r];
+    }
+  }
+
+  // Each weight is read once, from begin to end.
+  void stream(Range rows, int64_t count) const {
+    int64_t r = rows.begin;
+    if (count <= kFewColumns)
+      for (; r + kWidth <= rows.end; r += kWidth) {
+        if (count == 1) multiply_few<Block, 1>(w + r * row_bytes(), x, k, y + r, n);
+        else multiply_few<Block, 2>(w + r * row_bytes(), x, k, y + r, n);
+      }
+    for (; r < rows.end; r += kTileWeights)
+      for (int64_t pass = 0; pass < k; pass += kPassDepth)
+        tile_rows(r, r + kTileWeights < rows.end ? r + kTileWeights : rows.end, 0, count, pass, true);
+  }
+
+  // The activations of a pass stay in L2 while all weights go by.
+  void block(Range rows, int64_t count) const {
+    for (int64_t c = 0; c < count; c += kColumnBlock)
+      for (int64_t pass = 0; pass < k; pass += kPassDepth)
+        for (int64_t r = rows.begin; r < rows.end; r += kTileWeights)
+          tile_rows(r, r + kTileWeights < rows.end ? r + kTileWeights : rows.end, c,
+                    c + kColumnBlock < count ? c + kColumnBlock : count, pass, false);
+  }
+};
+
+// y [count, n] = x [count, k] * w [n, k]: this thread's rows of w.
+static inline void int8_products(DType type, const void* w, const void* x, int64_t count, int64_t k, float* y,
+                                 int64_t n, int thread, int threads, char* scratch) {
+  const Range rows = share(n, kTileWeights, thread, threads);
+  const auto product = [&](auto block) {
+    const Int8Product<decltype(block)> p = {static_cast<const uint8_t*>(w),
+                                            x,
+                                            k,
+                                            y,
+                                            n,
+                                            reinterpret_cast<Tile*>(scratch),
+                                            reinterpret_cast<float*>(scratch + sizeof(Tile))};
+    if (count * k <= kStreamedActivations) p.stream(rows, count);
+    else p.block(rows, count);
+  };
+  switch (type) {
+#define MARGAY_CASE(type) \
+  case DType::type:       \
+    return product(Block##type{});
+    MARGAY_BLOCK_TYPES(MARGAY_CASE)
+#undef MARGAY_CASE
+    default:
+      return;
+  }
+}
+
+}  // namespace MARGAY_ISA
+}  // namespace margay::linear
