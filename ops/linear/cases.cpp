@@ -93,8 +93,10 @@ void add_linear_cases(CaseList& cases) {
           if (rows >= 5) cases.push_back(gradient_product(type, rows, k, n, false));
         }
     }
-  for (const DType type : {DType::Q4_K, DType::Q6_K})
+  for (const DType type : kLevelTypes)
     for (const int64_t rows : {1, 512}) cases.push_back(product(type, rows, 2048, 2048, false, true));
+  for (const DType type : {DType::Q4_0, DType::Q8_0, DType::Q4_K})
+    for (const int64_t rows : {2, 4, 8, 16}) cases.push_back(product(type, rows, 2048, 2048, false, true));
   cases.push_back({"linear [2, 3, 37]", [](CaseGraph& g) {
                      const Tensor x = g.random({2, 3, 37}), w = g.random({9, 37});
                      return std::vector<Tensor>{linear(x, w)};
