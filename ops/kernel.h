@@ -69,12 +69,6 @@ static inline int64_t row_count(const Shape& shape) {
   return n;
 }
 
-// A number as a type, for templates.
-template <int n>
-struct Count {
-  static constexpr int value = n;
-};
-
 struct Range {
   int64_t begin, end;
 };

@@ -11,10 +11,10 @@ using namespace simd;
 
 void quantize_rows_kernel(const KernelArgs& args, int thread, int threads) noexcept {
   const View& x = args.in[0];
-  const int64_t columns = row_length(x.shape), bytes = activation_row_bytes(columns);
-  const Range rows = share(row_count(x.shape), 1, thread, threads);
+  const int64_t columns = row_length(x.shape), count = row_count(x.shape);
+  const Range rows = share(count, kPanelRows, thread, threads);
   for (int64_t r = rows.begin; r < rows.end; ++r)
-    quantize_row(data<const float>(x) + r * columns, columns, data<char>(args.out[0]) + r * bytes);
+    quantize_row(data<const float>(x) + r * columns, columns, r, count, data<char>(args.out[0]));
 }
 
 void linear_kernel(const KernelArgs& args, int thread, int threads) noexcept {

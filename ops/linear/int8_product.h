@@ -22,57 +22,66 @@ using namespace simd;
 constexpr int kTileWeights = 2 * kWidth;  // weight rows of a tile
 constexpr int kFewColumns = 2;
 #if defined(__AVX512F__)
-constexpr int kColumns = 8;  // 16 sums in 32 registers
+constexpr int kColumns = 8;  // of a panel at a time: 16 sums in 32 registers
 #else
 constexpr int kColumns = 4;  // 8 sums in 16 registers
 #endif
 
 // --- columns ---------------------------------------------------------------------------------------------------------
-// Some rows of Q8_ACT from one k on: a pointer each; where the planes are from there is the same for all.
-template <int kCount>
+// kCount columns of a panel of kPanel, from one k on.
+template <int kCount, int kPanel>
 struct Columns {
-  const char* row[kCount];
-  int64_t q, scale, sum, half_sum;
+  const char *q, *scale, *sum, *half_sum;
 
   MARGAY_MEMBER Columns(const void* x, int64_t k, int64_t first, int64_t k0) {
-    for (int c = 0; c < kCount; ++c) row[c] = static_cast<const char*>(x) + (first + c) * activation_row_bytes(k);
+    const int64_t in_panel = kPanel == kCount ? 0 : first % kPanel;
+    q = static_cast<const char*>(x) + (first - in_panel) * activation_row_bytes(k) + 4 * in_panel;
     const ActivationPlanes plane = activation_planes(k);
-    q = 0, scale = plane.scale, sum = plane.sum, half_sum = plane.half_sum;
+    scale = q + 4 * kPanel * plane.scale, sum = q + 4 * kPanel * plane.sum, half_sum = q + 4 * kPanel * plane.half_sum;
     advance(k0);
   }
   MARGAY_MEMBER void advance(int64_t elements) {  // a multiple of 32
-    q += elements;
-    scale += elements / 8, sum += elements / 8, half_sum += elements / 8;
+    q += kPanel * elements;
+    scale += kPanel * elements / 8, sum += kPanel * elements / 8, half_sum += kPanel * elements / 8;
   }
+  // The unit-th four bytes of column c.
   template <class T>
-  MARGAY_MEMBER T value(int c, int64_t at) const {
+  static MARGAY_MEMBER T unit(const char* plane, int unit, int c) {
     T v;
-    memcpy(&v, row[c] + at, sizeof v);
+    memcpy(&v, plane + 4 * (kPanel * unit + c), sizeof v);
     return v;
   }
 };
 
 // What a group's sum of products starts at: minus kZero times the column's sum. `group` counts from where x is.
-template <class Block, int kCount>
-MARGAY_INLINE I32 start_of(const Columns<kCount>& x, int c, int group) {
+template <class Block, class X>
+MARGAY_INLINE I32 start_of(const X& x, int c, int group) {
   constexpr uint32_t kZeros = -Levels<Block>::kZero & 0xffff;
   if (kZeros == 0) return I32{};
   const int block = group * Block::kGroup / 32;
   const uint32_t zeros = Block::kGroup == 32 ? kZeros << 16 | kZeros : group % 2 ? kZeros << 16 : kZeros;
-  return word_products((SignedWords)splat_dword(x.template value<int32_t>(c, x.half_sum + 4 * block)),
+  return word_products((SignedWords)splat_dword(x.template unit<int32_t>(x.half_sum, block, c)),
                        (SignedWords)splat_dword(static_cast<int32_t>(zeros)));
 }
 
-// total + a group's products under the scales (and shifts) of activation and weights.
-template <class Block, int kCount>
-MARGAY_INLINE F32 add_group(F32 total, I32 sum, const Columns<kCount>& x, int c, int group, F32 scale, F32 shift) {
-  const int block = group * Block::kGroup / 32;
-  const float x_scale = x.template value<float>(c, x.scale + 4 * block);
-  total += (__builtin_convertvector(sum, F32) * x_scale) * scale;
-  if (!Levels<Block>::kShift) return total;
-  const float x_sum = Block::kGroup == 32 ? x.template value<float>(c, x.sum + 4 * block)
-                                          : x_scale * x.template value<int16_t>(c, x.half_sum + 2 * group);
-  return total + shift * x_sum;
+// total + the products of a block of 32, one or two groups, under the scales (and shifts) of activation and weights.
+template <class Block, class X, class SumOf, class ScaleOf, class ShiftOf>
+MARGAY_INLINE F32 add_block(F32 total, const X& x, int c, int block, SumOf sum, ScaleOf scale, ShiftOf shift) {
+  const float x_scale = x.template unit<float>(x.scale, block, c);
+  const auto products = [&](int group) { return __builtin_convertvector(sum(group), F32); };
+  if (Block::kGroup == 32) {
+    total += (products(0) * x_scale) * scale(0);
+    if (Levels<Block>::kShift) total += shift(0) * x.template unit<float>(x.sum, block, c);
+    return total;
+  }
+  F32 both = products(0) * scale(0);
+  both += products(1) * scale(1);
+  if (Levels<Block>::kShift) {
+    const int32_t halves = x.template unit<int32_t>(x.half_sum, block, c);
+    both += shift(0) * static_cast<float>(static_cast<int16_t>(halves));
+    both += shift(1) * static_cast<float>(halves >> 16);
+  }
+  return total + both * x_scale;
 }
 
 // How steps of products are added where there is no byte dot product: so many fit 16 bits, |x| being at most 128.
@@ -95,12 +104,13 @@ template <class Block, int kCount>
 struct Multiplier {
   typedef Steps<Block> S;
   static constexpr int kGroups = Block::kLength / Block::kGroup;
-  const Columns<kCount>& x;
+  typedef Columns<kCount, kCount> X;
+  const X& x;
   I32 sum[kGroups][kCount];
   SignedWords words[kGroups][kCount];
   F32 scale[kGroups], shift[kGroups];
 
-  MARGAY_MEMBER explicit Multiplier(const Columns<kCount>& columns) : x(columns) {
+  MARGAY_MEMBER explicit Multiplier(const X& columns) : x(columns) {
     MARGAY_UNROLL
     for (int g = 0; g < kGroups; ++g)
       for (int c = 0; c < kCount; ++c) sum[g][c] = start_of<Block>(x, c, g);
@@ -108,7 +118,7 @@ struct Multiplier {
   MARGAY_MEMBER void put(int step, Bytes levels) {  // the steps of a group come in order
     const int g = step / S::kGroup;
     for (int c = 0; c < kCount; ++c) {
-      const Bytes v = splat_dword(x.template value<int32_t>(c, x.q + 4 * step));
+      const Bytes v = splat_dword(X::template unit<int32_t>(x.q, step, c));
       if (!S::kWords) {
         sum[g][c] = add_products<Block>(sum[g][c], levels, v);
         continue;
@@ -124,31 +134,50 @@ struct Multiplier {
 
   MARGAY_MEMBER void add_to(F32* total) const {
     MARGAY_UNROLL
-    for (int g = 0; g < kGroups; ++g)
-      for (int c = 0; c < kCount; ++c)
-        total[c] = add_group<Block>(total[c], sum[g][c], x, c, g, scale[g], Levels<Block>::kShift ? shift[g] : F32{});
+    for (int b = 0; b < Block::kLength / 32; ++b)
+      for (int c = 0; c < kCount; ++c) {
+        const int g = b * (32 / Block::kGroup);
+        total[c] = add_block<Block>(
+            total[c], x, c, b, [&](int i) { return sum[g + i][c]; }, [&](int i) { return scale[g + i]; },
+            [&](int i) { return shift[g + i]; });
+      }
   }
 };
+
+// Fetches a matrix that is read once: its memory in one line from begin to end into L2, far ahead, and of the rows that
+// are read side by side what comes next into L1.
+template <int64_t kBytes>
+MARGAY_INLINE void fetch_rows(const Rows& rows, const uint8_t* far) {
+  MARGAY_UNROLL
+  for (int64_t i = 0; i < kWidth * kBytes; i += 64) prefetch_far(far + i);
+  if (kBytes < 16 * 64) return;
+  MARGAY_UNROLL
+  for (int r = 0; r < kWidth; ++r) MARGAY_UNROLL
+  for (int64_t i = 0; i < kBytes; i += 64) prefetch(rows.row(r) + kBytes + i);
+}
 
 // y for kWidth rows, which follow each other without a gap; as many bytes after them are fetched meanwhile.
 template <class Block, int kCount>
 MARGAY_LOOP void multiply_few(const uint8_t* w, const void* x, int64_t k, float* y, int64_t n) {
-  const int64_t row_bytes = k / Block::kLength * static_cast<int64_t>(sizeof(Block));
-  Rows rows(w, row_bytes);
-  const uint8_t* next = w + kWidth * row_bytes;
-  Columns<kCount> columns(x, k, 0, 0);
+  constexpr int64_t kSize = sizeof(Block), kSpan = 256 / Block::kLength;  // blocks that are fetched at once
+  const int64_t blocks = k / Block::kLength, pass_blocks = kPassDepth / Block::kLength;
+  Rows rows(w, blocks * kSize);
+  const uint8_t* far = w + kWidth * blocks * kSize;
+  Columns<kCount, kCount> columns(x, k, 0, 0);
   F32 result[kCount];
-  for (int64_t pass = 0; pass < k; pass += kPassDepth) {
+  for (int64_t pass = 0; pass < blocks; pass += pass_blocks) {
     F32 total[kCount] = {};
-    const int64_t end = pass + kPassDepth < k ? pass + kPassDepth : k;
-    for (int64_t k0 = pass; k0 < end; k0 += Block::kLength) {
+    const int64_t end = pass + pass_blocks < blocks ? pass + pass_blocks : blocks;
+    for (int64_t b = pass; b < end; ++b) {
+      if (b % kSpan == 0) {
+        fetch_rows<kSize * kSpan>(rows, far);
+        far += kWidth * kSize * kSpan;
+      }
       Multiplier<Block, kCount> out(columns);
       unpack_rows(static_cast<const Block*>(nullptr), rows, out);
       out.add_to(total);
-      rows.advance(sizeof(Block));
+      rows.advance(kSize);
       columns.advance(Block::kLength);
-      prefetch_bytes<kWidth * sizeof(Block)>(next);
-      next += kWidth * sizeof(Block);
     }
     for (int c = 0; c < kCount; ++c) result[c] = pass ? result[c] + total[c] : total[c];
   }
@@ -191,9 +220,9 @@ MARGAY_LOOP void unpack_tile(const uint8_t* w, int64_t stride, int blocks, Tile*
   }
 }
 
-// sum[c][h] = the products of a group of the tile with each column.
-template <class Block, int kCount>
-MARGAY_INLINE void group_products(const Tile& tile, const Columns<kCount>& x, int group, int in_block, I32 (*sum)[2]) {
+// sum[c][h] = the products of a group of the tile with each column; in_block: which group of its 32.
+template <class Block, int kCount, class X>
+MARGAY_INLINE void group_products(const Tile& tile, const X& x, int group, int in_block, I32 (*sum)[2]) {
   typedef Steps<Block> S;
   MARGAY_UNROLL
   for (int c = 0; c < kCount; ++c) sum[c][0] = sum[c][1] = start_of<Block>(x, c, in_block);
@@ -206,7 +235,7 @@ MARGAY_INLINE void group_products(const Tile& tile, const Columns<kCount>& x, in
       const Bytes w0 = load_bytes(w[0]), w1 = load_bytes(w[1]);
       MARGAY_UNROLL
       for (int c = 0; c < kCount; ++c) {
-        const Bytes v = splat_dword(x.template value<int32_t>(c, x.q + in_block * Block::kGroup + 4 * s));
+        const Bytes v = splat_dword(x.template unit<int32_t>(x.q, in_block * S::kGroup + s, c));
         if (S::kWords) {
           const SignedWords a = pair_products(w0, v), b = pair_products(w1, v);
           words[c][0] = s == run ? a : words[c][0] + a;
@@ -226,23 +255,25 @@ MARGAY_INLINE void group_products(const Tile& tile, const Columns<kCount>& x, in
 }
 
 // sums [kCount][kTileWeights] += tile x columns [first, + kCount) of x, for `depth` of k from k0 on.
-template <class Block, int kCount>
+template <class Block, int kCount, int kPanel>
 MARGAY_LOOP void multiply_tile(const Tile& tile, const void* x, int64_t k, int64_t first, int64_t k0, int64_t depth,
                                float* sums) {
-  Columns<kCount> columns(x, k, first, k0);
-  int group = 0;
-  for (int64_t i = 0; i < depth; i += 32, columns.advance(32))
-    for (int in_block = 0; in_block < 32 / Block::kGroup; ++in_block, ++group) {
-      I32 sum[kCount][2];
-      group_products<Block, kCount>(tile, columns, group, in_block, sum);
-      MARGAY_UNROLL
-      for (int c = 0; c < kCount; ++c) MARGAY_UNROLL
-      for (int h = 0; h < 2; ++h) {
-        float* out = sums + c * kTileWeights + h * kWidth;
-        store(out, add_group<Block>(load(out), sum[c][h], columns, c, in_block, load(tile.scale[group] + h * kWidth),
-                                    Levels<Block>::kShift ? load(tile.shift[group] + h * kWidth) : F32{}));
-      }
+  constexpr int kGroups = 32 / Block::kGroup;
+  Columns<kCount, kPanel> columns(x, k, first, k0);
+  for (int group = 0; group < depth / Block::kGroup; group += kGroups, columns.advance(32)) {
+    I32 sum[kGroups][kCount][2];
+    MARGAY_UNROLL
+    for (int i = 0; i < kGroups; ++i) group_products<Block, kCount>(tile, columns, group + i, i, sum[i]);
+    MARGAY_UNROLL
+    for (int c = 0; c < kCount; ++c) MARGAY_UNROLL
+    for (int h = 0; h < 2; ++h) {
+      float* out = sums + c * kTileWeights + h * kWidth;
+      store(out, add_block<Block>(
+                     load(out), columns, c, 0, [&](int i) { return sum[i][c][h]; },
+                     [&](int i) { return load(tile.scale[group + i] + h * kWidth); },
+                     [&](int i) { return load(tile.shift[group + i] + h * kWidth); }));
     }
+  }
 }
 
 // --- the product -----------------------------------------------------------------------------------------------------
@@ -277,16 +308,19 @@ struct Int8Product {
                  static_cast<size_t>(bytes));
         unpack_tile<Block>(tile->edge, bytes, blocks, tile, nullptr);
       }
-      const auto multiply = [&](auto count, int64_t c) {
-        multiply_tile<Block, count.value>(*tile, x, k, c, k0, depth, sums + (c - c0) * kTileWeights);
-        return c + count.value;
-      };
+      // Panels of x, as ops/quant/activation.h has them.
       int64_t c = c0;
-      while (c + kColumns <= c1) c = multiply(Count<kColumns>{}, c);
-      if (kColumns > 4 && c + 4 <= c1) c = multiply(Count<4>{}, c);
-      if (c + 2 <= c1) c = multiply(Count<2>{}, c);
-      if (c < c1) multiply(Count<1>{}, c);
+      for (; c + kPanelRows <= c1; c += kPanelRows)
+        for (int64_t i = 0; i < kPanelRows; i += kColumns) multiply<kColumns, kPanelRows>(c + i, c0, k0, depth);
+      if (c + 4 <= c1) multiply<4, 4>(c, c0, k0, depth), c += 4;
+      if (c + 2 <= c1) multiply<2, 2>(c, c0, k0, depth), c += 2;
+      if (c < c1) multiply<1, 1>(c, c0, k0, depth);
     }
+  }
+
+  template <int kCount, int kPanel>
+  void multiply(int64_t c, int64_t c0, int64_t k0, int64_t depth) const {
+    multiply_tile<Block, kCount, kPanel>(*tile, x, k, c, k0, depth, sums + (c - c0) * kTileWeights);
   }
 
   void tile_rows(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass, bool stream) const {

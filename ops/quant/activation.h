@@ -1,10 +1,12 @@
-// Q8_ACT: a row of activations as the int8 kernels read it: symmetric int8 in blocks of 32, in four planes, so that a
-// kernel streams each of them. 44 bytes for 32 elements; rows follow each other without padding.
+// Q8_ACT: activations as the int8 kernels read them: symmetric int8 in blocks of 32, 44 bytes for 32 elements, rows
+// without padding. A row has four planes of 4-byte units:
 //
-//   | int8 q[K] | float scale[K / 32] | float sum[K / 32] | int16 half_sum[K / 16] |      x[i] = scale[i / 32] * q[i]
+//   | int8 q[K] | float scale[K / 32] | float sum[K / 32] | int16 half_sum[K / 32][2] |     x[i] = scale[i / 32] * q[i]
 //
 // half_sum are the sums of q over each 16, sum is scale times that over each 32: what a weight's offset multiplies.
-// C headers only: kernels see this file.
+// Rows are stored in panels: as many of eight rows as there are, then for the rest one each of four, two and one. In a
+// panel the units of its rows alternate (all rows' first, all rows' second, ...), so that a kernel which takes a panel
+// at a time reads one line of memory. C headers only: kernels see this file.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -13,12 +15,29 @@ namespace margay {
 
 static inline int64_t activation_row_bytes(int64_t columns) { return columns / 32 * 44; }
 
-// Bytes from a row's begin to its planes.
+constexpr int kPanelRows = 8;
+
+struct ActivationPanel {
+  int64_t first;  // row
+  int width;      // rows
+};
+
+// The panel that row `row` of `rows` is in.
+static inline ActivationPanel activation_panel(int64_t row, int64_t rows) {
+  ActivationPanel panel = {row / kPanelRows * kPanelRows, kPanelRows};
+  while (panel.first + panel.width > rows || row >= panel.first + panel.width) {
+    if (panel.first + panel.width <= rows) panel.first += panel.width;
+    panel.width /= 2;
+  }
+  return panel;
+}
+
+// 4-byte units from a row's begin to its planes.
 struct ActivationPlanes {
   int64_t scale, sum, half_sum;
 };
 static inline ActivationPlanes activation_planes(int64_t columns) {
-  return {columns, columns + columns / 8, columns + columns / 4};
+  return {columns / 4, columns / 4 + columns / 32, columns / 4 + columns / 16};
 }
 
 // Blocks whose largest magnitude is below this count as zero: 127 / magnitude would overflow.

@@ -33,8 +33,13 @@ struct Rows {
     for (int i = 0; i < kWidth / 4; ++i) quad[i] = first + 4 * i * bytes;
   }
   MARGAY_MEMBER const uint8_t* row(int r) const { return quad[r / 4] + (r % 4 == 3 ? stride3 : r % 4 * stride); }
+  // The asm keeps the compiler from turning six registers into kWidth pointers on the stack.
   MARGAY_MEMBER void advance(int64_t bytes) {
-    for (int i = 0; i < kWidth / 4; ++i) quad[i] += bytes;
+    MARGAY_UNROLL
+    for (int i = 0; i < kWidth / 4; ++i) {
+      quad[i] += bytes;
+      asm("" : "+r"(quad[i]));
+    }
   }
 };
 
