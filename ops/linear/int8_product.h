@@ -98,6 +98,19 @@ MARGAY_INLINE I32 add_products(I32 sum, Bytes w, Bytes x) {
   return Levels<Block>::kSigned ? signed_byte_dot(sum, w, x) : byte_dot(sum, w, x);
 }
 
+// Memory is fetched into L2 in one line from begin to end, though kWidth rows are read side by side: so far ahead of the
+// next kWidth rows (about a microsecond of the read bandwidth), and a line every few steps of the unpacking, because a
+// burst of fetches would hold up the loads behind it. May go past the end of memory.
+constexpr int64_t kFetchLead = 32 << 10;
+template <class Block>
+MARGAY_INLINE void fetch_step(const uint8_t* ahead, int step) {
+  constexpr int kSteps = Block::kLength / 4, kLines = (kWidth * sizeof(Block) + 63) / 64;
+  const int begin = step * kLines / kSteps, end = (step + 1) * kLines / kSteps;
+  MARGAY_UNROLL
+  for (int i = 0; i < (kLines + kSteps - 1) / kSteps; ++i)
+    if (begin + i < end) prefetch_far(ahead + 64 * (begin + i));
+}
+
 // --- few columns -----------------------------------------------------------------------------------------------------
 // An Out of unpack_rows() that multiplies at once.
 template <class Block, int kCount>
@@ -106,16 +119,18 @@ struct Multiplier {
   static constexpr int kGroups = Block::kLength / Block::kGroup;
   typedef Columns<kCount, kCount> X;
   const X& x;
+  const uint8_t* ahead;
   I32 sum[kGroups][kCount];
   SignedWords words[kGroups][kCount];
   F32 scale[kGroups], shift[kGroups];
 
-  MARGAY_MEMBER explicit Multiplier(const X& columns) : x(columns) {
+  MARGAY_MEMBER Multiplier(const X& columns, const uint8_t* fetched) : x(columns), ahead(fetched) {
     MARGAY_UNROLL
     for (int g = 0; g < kGroups; ++g)
       for (int c = 0; c < kCount; ++c) sum[g][c] = start_of<Block>(x, c, g);
   }
   MARGAY_MEMBER void put(int step, Bytes levels) {  // the steps of a group come in order
+    fetch_step<Block>(ahead, step);
     const int g = step / S::kGroup;
     for (int c = 0; c < kCount; ++c) {
       const Bytes v = splat_dword(X::template unit<int32_t>(x.q, step, c));
@@ -144,36 +159,21 @@ struct Multiplier {
   }
 };
 
-// Fetches a matrix that is read once: its memory in one line from begin to end into L2, far ahead, and of the rows that
-// are read side by side what comes next into L1.
-template <int64_t kBytes>
-MARGAY_INLINE void fetch_rows(const Rows& rows, const uint8_t* far) {
-  MARGAY_UNROLL
-  for (int64_t i = 0; i < kWidth * kBytes; i += 64) prefetch_far(far + i);
-  if (kBytes < 16 * 64) return;
-  MARGAY_UNROLL
-  for (int r = 0; r < kWidth; ++r) MARGAY_UNROLL
-  for (int64_t i = 0; i < kBytes; i += 64) prefetch(rows.row(r) + kBytes + i);
-}
-
-// y for kWidth rows, which follow each other without a gap; as many bytes after them are fetched meanwhile.
+// y for kWidth rows, which follow each other without a gap.
 template <class Block, int kCount>
 MARGAY_LOOP void multiply_few(const uint8_t* w, const void* x, int64_t k, float* y, int64_t n) {
-  constexpr int64_t kSize = sizeof(Block), kSpan = 256 / Block::kLength;  // blocks that are fetched at once
+  constexpr int64_t kSize = sizeof(Block);
   const int64_t blocks = k / Block::kLength, pass_blocks = kPassDepth / Block::kLength;
   Rows rows(w, blocks * kSize);
-  const uint8_t* far = w + kWidth * blocks * kSize;
+  const uint8_t* ahead = w + kWidth * blocks * kSize + kFetchLead;
   Columns<kCount, kCount> columns(x, k, 0, 0);
   F32 result[kCount];
   for (int64_t pass = 0; pass < blocks; pass += pass_blocks) {
     F32 total[kCount] = {};
     const int64_t end = pass + pass_blocks < blocks ? pass + pass_blocks : blocks;
     for (int64_t b = pass; b < end; ++b) {
-      if (b % kSpan == 0) {
-        fetch_rows<kSize * kSpan>(rows, far);
-        far += kWidth * kSize * kSpan;
-      }
-      Multiplier<Block, kCount> out(columns);
+      Multiplier<Block, kCount> out(columns, ahead);
+      ahead += kWidth * kSize;
       unpack_rows(static_cast<const Block*>(nullptr), rows, out);
       out.add_to(total);
       rows.advance(kSize);
@@ -193,10 +193,15 @@ struct alignas(64) Tile {
 static_assert(sizeof(Tile) + kColumnBlock * kTileWeights * sizeof(float) <= int8_scratch());
 
 // An Out of unpack_rows() that is half of a tile's rows.
+template <class Block>
 struct TileHalf {
   uint8_t* q;
   float *scale, *shift;
-  MARGAY_MEMBER void put(int step, Bytes levels) { store_bytes(q + step * 4 * kTileWeights, levels); }
+  const uint8_t* ahead;
+  MARGAY_MEMBER void put(int step, Bytes levels) {
+    fetch_step<Block>(ahead, step);
+    store_bytes(q + step * 4 * kTileWeights, levels);
+  }
   MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kByteDot ? flip_sign_bits(levels) : levels); }
   MARGAY_MEMBER void put_scale(int group, F32 v) { store(scale + group * kTileWeights, v); }
   MARGAY_MEMBER void put_shift(int group, F32 v) { store(shift + group * kTileWeights, v); }
@@ -209,12 +214,10 @@ MARGAY_LOOP void unpack_tile(const uint8_t* w, int64_t stride, int blocks, Tile*
   for (int half = 0; half < 2; ++half) {
     Rows rows(w + half * kWidth * stride, stride);
     for (int b = 0; b < blocks; ++b) {
-      TileHalf out = {tile->q[b * kSteps][half], tile->scale[b * kGroups] + half * kWidth,
-                      tile->shift[b * kGroups] + half * kWidth};
+      TileHalf<Block> out = {tile->q[b * kSteps][half], tile->scale[b * kGroups] + half * kWidth,
+                             tile->shift[b * kGroups] + half * kWidth, ahead};
       unpack_rows(static_cast<const Block*>(nullptr), rows, out);
       rows.advance(sizeof(Block));
-      if (!ahead) continue;
-      prefetch_bytes<kWidth * sizeof(Block)>(ahead);
       ahead += kWidth * sizeof(Block);
     }
   }
@@ -290,7 +293,7 @@ struct Int8Product {
   int64_t row_bytes() const { return k / Block::kLength * static_cast<int64_t>(sizeof(Block)); }
 
   // sums [c1 - c0][kTileWeights] of weight rows [r0, r1) (a tile's, or fewer at the end) and one pass over k.
-  void add_up(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass, bool stream) const {
+  void add_up(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass) const {
     memset(sums, 0, static_cast<size_t>((c1 - c0) * kTileWeights) * sizeof(float));
     const int64_t end = pass + kPassDepth < k ? pass + kPassDepth : k;
     for (int64_t k0 = pass; k0 < end; k0 += kDepth) {
@@ -298,15 +301,15 @@ struct Int8Product {
       const int blocks = static_cast<int>(depth / Block::kLength);
       const int64_t bytes = blocks * static_cast<int64_t>(sizeof(Block));
       const uint8_t* at = w + r0 * row_bytes() + k0 / Block::kLength * static_cast<int64_t>(sizeof(Block));
+      const uint8_t* ahead =
+          w + (r0 + kTileWeights) * row_bytes() + kTileWeights * (at - w - r0 * row_bytes()) + kFetchLead;
       if (r1 - r0 == kTileWeights) {
-        // Memory is fetched in one line from begin to end, though the rows of a tile are read side by side.
-        const uint8_t* ahead = w + (r0 + kTileWeights) * row_bytes() + kTileWeights * (at - w - r0 * row_bytes());
-        unpack_tile<Block>(at, row_bytes(), blocks, tile, stream ? ahead : nullptr);
+        unpack_tile<Block>(at, row_bytes(), blocks, tile, ahead);
       } else {
         for (int64_t r = 0; r < kTileWeights; ++r)
           memcpy(tile->edge + r * bytes, at + (r < r1 - r0 ? r : r1 - r0 - 1) * row_bytes(),
                  static_cast<size_t>(bytes));
-        unpack_tile<Block>(tile->edge, bytes, blocks, tile, nullptr);
+        unpack_tile<Block>(tile->edge, bytes, blocks, tile, ahead);
       }
       // Panels of x, as ops/quant/activation.h has them.
       int64_t c = c0;
@@ -323,8 +326,8 @@ struct Int8Product {
     multiply_tile<Block, kCount, kPanel>(*tile, x, k, c, k0, depth, sums + (c - c0) * kTileWeights);
   }
 
-  void tile_rows(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass, bool stream) const {
-    add_up(r0, r1, c0, c1, pass, stream);
+  void tile_rows(int64_t r0, int64_t r1, int64_t c0, int64_t c1, int64_t pass) const {
+    add_up(r0, r1, c0, c1, pass);
     for (int64_t c = c0; c < c1; ++c) {
       float* out = y + c * n;
       const float* sum = sums + (c - c0) * kTileWeights - r0;
@@ -342,7 +345,7 @@ struct Int8Product {
       }
     for (; r < rows.end; r += kTileWeights)
       for (int64_t pass = 0; pass < k; pass += kPassDepth)
-        tile_rows(r, r + kTileWeights < rows.end ? r + kTileWeights : rows.end, 0, count, pass, true);
+        tile_rows(r, r + kTileWeights < rows.end ? r + kTileWeights : rows.end, 0, count, pass);
   }
 
   // The activations of a pass stay in L2 while all weights go by.
@@ -351,7 +354,7 @@ struct Int8Product {
       for (int64_t pass = 0; pass < k; pass += kPassDepth)
         for (int64_t r = rows.begin; r < rows.end; r += kTileWeights)
           tile_rows(r, r + kTileWeights < rows.end ? r + kTileWeights : rows.end, c,
-                    c + kColumnBlock < count ? c + kColumnBlock : count, pass, false);
+                    c + kColumnBlock < count ? c + kColumnBlock : count, pass);
   }
 };
 

@@ -99,12 +99,6 @@ MARGAY_INLINE void prefetch_far(const void* p) {
 #endif
 }
 
-template <size_t kBytes>
-MARGAY_INLINE void prefetch_bytes(const uint8_t* p) {
-  MARGAY_UNROLL
-  for (size_t i = 0; i < kBytes; i += 64) prefetch(p + i);
-}
-
 // For a row of weights that is read from begin to end: far into L2, near into L1, because the hardware prefetcher stops
 // at 4 KiB borders.
 MARGAY_INLINE void prefetch_stream(const void* p, int bytes) {
