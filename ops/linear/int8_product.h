@@ -222,7 +222,6 @@ MARGAY_LOOP void unpack_tile(const uint8_t* w, int64_t stride, int blocks, Tile*
                       tile->shift[b * kGroups] + half * kWidth};
       unpack_rows(static_cast<const Block*>(nullptr), rows, out);
 #if defined(MARGAY_NEON_I8MM)
-      MARGAY_UNROLL
       for (int s = b * kSteps; s < (b + 1) * kSteps; s += 2) pair_steps(tile->q[s][half], tile->q[s + 1][half]);
 #endif
       rows.advance(sizeof(Block));
