@@ -1,5 +1,6 @@
 // Byte vectors for the int8 kernels: conversions of 16-bit floats, and sums of four byte products in each 32-bit lane
-// by whatever the instruction set has (vpdpbusd, vpmaddubsw + vpmaddwd, sdot, smull, or 16-bit products of the vector extensions). A
+// by whatever the instruction set has (vpdpbusd, vpmaddubsw + vpmaddwd, sdot, smull, or 16-bit products of the vector
+// extensions). A
 // lane is 32 bits, a register has kWidth of them. C headers only.
 #pragma once
 #if defined(__x86_64__)
