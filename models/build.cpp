@@ -1,13 +1,18 @@
 #include "models/build.h"
 
-#include "models/builder.h"
-#include "models/llama.h"
+#include <cstring>
+
+#include "models/architectures.h"
 
 namespace margay {
 namespace {
 
+constexpr const char *kRms = "attention.layer_norm_rms_epsilon", *kLayer = "attention.layer_norm_epsilon";
+
 constexpr ArchitectureInfo kArchitectures[] = {
-    {"llama", true, build_llama},
+    {"llama", true, kRms, build_llama},  {"phi2", false, kLayer, build_phi2},
+    {"phi3", false, kRms, build_phi3},   {"qwen2", false, kRms, build_qwen2},
+    {"qwen3", false, kRms, build_qwen3}, {"gemma2", false, kRms, build_gemma2, 4096, 2, 50, 30},
 };
 
 }  // namespace
@@ -18,8 +23,10 @@ const ArchitectureInfo& architecture_info(const std::string& name) {
     if (name == row.name) return row;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
   }
-  fail("architecture '{}' is not there yet; there is {}", name, names);
+  fail("architecture '{}' is not supported; there are {}", name, names);
 }
+
+bool ArchitectureInfo::layer_norms() const { return std::strcmp(epsilon_key, kLayer) == 0; }
 
 Tensor BuiltModel::weight(const std::string& name) const {
   for (const auto& [known, tensor] : weights)

@@ -34,7 +34,7 @@ Session::Session(const Model& model, Team& team, const SessionOptions& options)
   require(options.chunk >= 1, "chunks of {} tokens: use 1 or more", options.chunk);
   require(options.capacity >= 0 && options.capacity <= kLastPosition, "a context of {} tokens: use 1 to {}",
           options.capacity, kLastPosition);
-  if (options_.capacity == 0) options_.capacity = std::min(model.config.context, kDefaultCapacity);
+  if (options_.capacity == 0) options_.capacity = std::min(model.config.usual_context(), kDefaultCapacity);
   positions_.assign(static_cast<size_t>(options.sequences), 0);
   programs_.reserve(kPrograms);
   programs_.push_back(record(1, LogitRows::kLast));

@@ -15,8 +15,8 @@ namespace margay {
 
 struct SessionOptions {
   int64_t sequences = 1;  // B: side by side, each with its own position and state; at most kMaxSequences
-  // Tokens that the KV caches of softmax layers hold; 0: the model's context, at most kDefaultCapacity. Memory is taken
-  // as it is used. Means nothing for a model whose layers are all linearized.
+  // Tokens that the KV caches of softmax layers hold; 0: the model's usual context, at most kDefaultCapacity. Memory is
+  // taken as it is used. Means nothing for a model whose layers are all linearized.
   int64_t capacity = 0;
   bool softmax = false;         // run a linearized model as its softmax base
   bool float_products = false;  // multiply quantized weights in float32

@@ -75,6 +75,7 @@ void attend(const Forward& f, const Unit& u, const Keys& keys, int64_t g) {
     else simd::product(rows, simd::pad(count), f.d, q + r * t.dp, t.dp, 1, kt, t.ld, scores + r * t.ld, t.ld, false);
     for (int64_t i = r; i < r + rows; ++i) {
       const Span span = span_of(f, keys, first + i, simd::pad(count));
+      if (f.params.soft_cap > 0) soft_cap_row(scores + i * t.ld, span.begin, span.end, f.params.soft_cap);
       const float best = simd::max_lane(exclude_and_max(scores + i * t.ld, span, simd::splat(kExcluded)));
       maxima[i] = m[i] > best ? m[i] : best;
     }
