@@ -17,6 +17,7 @@ int64_t rotated(const HfConfig& hf, double usual_part, int64_t head_dim) {
     require(partial || part == 1, "{}: {} is {}: rotating a part of each head is not supported for {}", hf.path(), key,
             part, hf.model_type);
   }
+  require(part > 0 && part <= 1, "{}: partial_rotary_factor is {}, expected more than 0, up to 1", hf.path(), part);
   const auto dimensions = static_cast<int64_t>(static_cast<double>(head_dim) * part);
   require(dimensions >= 2 && dimensions <= head_dim && dimensions % 2 == 0,
           "{}: partial_rotary_factor {} of {} elements a head rotates {}, expected an even number", hf.path(), part,

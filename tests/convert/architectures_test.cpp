@@ -5,10 +5,17 @@
 
 #include "convert/huggingface_models.h"
 #include "convert/linearize.h"
+#include "convert/quantize.h"
 #include "tests/convert/tiny_checkpoints.h"
 
 namespace margay::test {
 namespace {
+
+TinyCheckpoint checkpoint_named(const std::string& name) {
+  for (const TinyCheckpoint& checkpoint : made_checkpoints())
+    if (name == checkpoint.name) return checkpoint;
+  throw Error("no checkpoint " + name);
+}
 
 class Architecture : public testing::TestWithParam<TinyCheckpoint> {};
 
@@ -83,6 +90,29 @@ TEST_P(Architecture, IsLinearizedLayerByLayer) {
   EXPECT_LT(largest_difference(session_logits(model, ids, 1, checkpoint.context), whole), 1e-5 * largest);
 }
 
+// LoRA on rows of a fused, quantized matrix; the parts become tensors of their own.
+TEST(FusedWeights, OfAQuantizedBaseAreLinearized) {
+  const Quiet quiet;
+  const TinyCheckpoint checkpoint = checkpoint_named("phi3");
+  const std::string base = scratch("fused-q8.gguf"), out = scratch("fused-q8-linear.gguf");
+  quantize_gguf(import_checkpoint(checkpoint), base, DType::Q8_0, 2);
+  Team team(2);
+  LinearizeOptions options = few_steps(base, out, text_file());
+  linearize(options, team);
+  const GgufFile file(out);
+  EXPECT_EQ(file.find("blk.0.attn_qkv.weight"), nullptr);
+  EXPECT_EQ(file.tensor("blk.0.ffn_gate.weight").dtype, DType::Q8_0);
+  // Rows without LoRA are the base's, bit for bit.
+  const GgufFile base_file(base);
+  const TensorEntry &k = file.tensor("blk.0.attn_k.weight"), &qkv = base_file.tensor("blk.0.attn_qkv.weight");
+  const size_t row = qkv.bytes / static_cast<size_t>(qkv.shape[0]);
+  ASSERT_EQ(k.bytes, 16 * row);
+  EXPECT_EQ(std::memcmp(k.data, qkv.data + 32 * row, k.bytes), 0);
+  options.output = scratch("fused-f16-linear.gguf"), options.type = DType::F16;
+  linearize(options, team);
+  EXPECT_EQ(Model(options.output).file.tensor("blk.1.ffn_up.weight").dtype, DType::F16);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, Architecture, testing::ValuesIn(made_checkpoints()),
                          [](const auto& info) { return std::string(info.param.name); });
 
@@ -125,12 +155,6 @@ std::string rewritten(const std::string& in, const std::string& name, const Rewr
     for (const TensorEntry* part : parts[index]) sink(part->data, part->bytes);
   });
   return out;
-}
-
-TinyCheckpoint checkpoint_named(const std::string& name) {
-  for (const TinyCheckpoint& checkpoint : made_checkpoints())
-    if (name == checkpoint.name) return checkpoint;
-  throw Error("no checkpoint " + name);
 }
 
 // The logits of a model's file and of the file rewritten.
