@@ -3,6 +3,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/random.h"
 #include "convert/huggingface_models.h"
 #include "convert/linearize.h"
 #include "convert/quantize.h"
@@ -224,6 +225,32 @@ TEST(OtherPrograms, WhatIsNotSupportedIsNamed) {
   EXPECT_ERROR(Model(rewritten(path, "refused", rewrite)), "attn_qkv.weight has 96 rows, expected 128");
   rewrite.fused = {{"blk.0.ffn_gate_inp.weight", {"token_embd.weight"}}, {"token_embd.weight", {"token_embd.weight"}}};
   EXPECT_ERROR(Model(rewritten(path, "refused", rewrite)), "ffn_gate_inp.weight is not part of a qwen3 model");
+}
+
+// Bytes of the header changed at random: a model that still runs, or one clear error.
+TEST(OtherPrograms, ChangedHeadersRunOrAreErrors) {
+  const std::string whole = read_text_file(import_checkpoint(checkpoint_named("phi3")));
+  const std::string path = scratch("phi3-changed.gguf");
+  const size_t keys = whole.find("phi3.block_count"), end = whole.find("tokenizer.");
+  ASSERT_LT(keys, end);
+  Random random(5);
+  int ran = 0, refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string changed = whole;
+    for (uint64_t n = 1 + random.below(3); n > 0; --n)
+      changed[keys + random.below(end - keys)] = static_cast<char>(random.below(256));
+    write_text_file(path, changed);
+    try {
+      const Model model(path);
+      session_logits(model, {1, 2, 3}, 2, 16);
+      ++ran;
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(ran, 10);
+  EXPECT_GT(refused, 10);
 }
 
 }  // namespace
