@@ -166,11 +166,6 @@ int64_t count(const HfConfig& hf, const char* key, int64_t value, int64_t larges
   return value;
 }
 
-// Whether the tables list a tensor of this kind.
-bool has_rows(const HfModel& model, When when) {
-  return std::any_of(model.block.begin(), model.block.end(), [&](const TensorRow& row) { return row.when == when; });
-}
-
 // What checkpoints of a model type may ask for and margay does not have.
 void refuse_variants(const HfConfig& hf, const HfModel& model) {
   require(!hf.has("quantization_config"), "{}: is a quantized checkpoint ({}); convert the original one", hf.path(),
@@ -181,12 +176,9 @@ void refuse_variants(const HfConfig& hf, const HfModel& model) {
   const bool known = model.gelu ? activation == "gelu_new" || activation == "gelu_pytorch_tanh" : activation == "silu";
   require(known, "{}: the activation '{}' is not supported for {}; {} is", hf.path(), activation, hf.model_type,
           model.gelu ? "gelu_new (gelu_pytorch_tanh)" : "silu");
-  const auto refuse = [&](const char* key) {
-    require(!hf.boolean_or(key, false), "{}: {} is true, which is not supported for {}", hf.path(), key, hf.model_type);
-  };
-  if (!has_rows(model, When::kAttentionBias)) refuse("attention_bias");
-  if (!has_rows(model, When::kMlpBias)) refuse("mlp_bias");
-  if (*model.refused) refuse(model.refused);
+  if (*model.refused)
+    require(!hf.boolean_or(model.refused, false), "{}: {} is true, which is not supported for {}", hf.path(),
+            model.refused, hf.model_type);
   for (const char* key : {"num_local_experts", "num_experts"})
     require(hf.integer_or(key, 0) == 0, "{}: {} is {}: mixtures of experts are not supported", hf.path(), key,
             hf.integer_or(key, 0));

@@ -1,18 +1,14 @@
 #include "models/build.h"
 
-#include <cstring>
-
 #include "models/architectures.h"
 
 namespace margay {
 namespace {
 
-constexpr const char *kRms = "attention.layer_norm_rms_epsilon", *kLayer = "attention.layer_norm_epsilon";
-
 constexpr ArchitectureInfo kArchitectures[] = {
-    {"llama", true, kRms, build_llama},  {"phi2", false, kLayer, build_phi2},
-    {"phi3", false, kRms, build_phi3},   {"qwen2", false, kRms, build_qwen2},
-    {"qwen3", false, kRms, build_qwen3}, {"gemma2", false, kRms, build_gemma2, 4096, 2, 50, 30},
+    {"llama", true, false, build_llama},  {"phi2", false, true, build_phi2},
+    {"phi3", false, false, build_phi3},   {"qwen2", false, false, build_qwen2},
+    {"qwen3", false, false, build_qwen3}, {"gemma2", false, false, build_gemma2, 4096, 2, 50, 30},
 };
 
 }  // namespace
@@ -25,8 +21,6 @@ const ArchitectureInfo& architecture_info(const std::string& name) {
   }
   fail("architecture '{}' is not supported; there are {}", name, names);
 }
-
-bool ArchitectureInfo::layer_norms() const { return std::strcmp(epsilon_key, kLayer) == 0; }
 
 Tensor BuiltModel::weight(const std::string& name) const {
   for (const auto& [known, tensor] : weights)

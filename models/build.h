@@ -61,15 +61,17 @@ std::unique_ptr<BuiltModel> build_model(const ModelConfig& config, const LinearC
 
 // The architectures: one row each.
 struct ArchitectureInfo {
-  const char* name;         // in GGUF
-  bool permuted_rope;       // q and k rows are in GGUF's interleaved RoPE order
-  const char* epsilon_key;  // of the norms: RMS norms or layer norms
+  const char* name;    // in GGUF
+  bool permuted_rope;  // q and k rows are in GGUF's interleaved RoPE order
+  bool layer_norms;    // else RMS norms
   void (*build)(class ModelBuilder& builder);
   // What a file without the key has.
   int64_t window = 0, window_period = 0;  // config.h
   float attention_soft_cap = 0, logit_soft_cap = 0;
 
-  bool layer_norms() const;
+  const char* epsilon_key() const {
+    return layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+  }
 };
 const ArchitectureInfo& architecture_info(const std::string& name);  // throws Error listing what there is
 

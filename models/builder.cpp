@@ -54,7 +54,7 @@ Tensor ModelBuilder::token_embedding() {
 Tensor ModelBuilder::norm(Tensor x, const std::string& name) {
   const int64_t c = x.dim(-1);
   const Tensor w = weight(name + ".weight", {c});
-  if (!architecture_.layer_norms()) return rms_norm(x, w, config.norm_epsilon);
+  if (!architecture_.layer_norms) return rms_norm(x, w, config.norm_epsilon);
   return layer_norm(x, w, weight(name + ".bias", {c}), config.norm_epsilon);
 }
 

@@ -128,7 +128,7 @@ ModelConfig read_model_config(const GgufFile& file) {
   require(std::isfinite(config.rope_base) && config.rope_base > 0, "{}: {} is {}", file.path(), key("rope.freq_base"),
           config.rope_base);
   config.rope_scaling = read_rope_scaling(file, prefix, config.context);
-  config.norm_epsilon = static_cast<float>(file.f64(key(architecture.epsilon_key)));
+  config.norm_epsilon = static_cast<float>(file.f64(key(architecture.epsilon_key())));
   read_attention(file, prefix, architecture, config);
   const TensorEntry& table = file.tensor("token_embd.weight");
   require(table.shape.size() == 2 && table.shape[1] == config.width && table.shape[0] >= 1,
@@ -174,7 +174,7 @@ void write_model_config(GgufWriter& writer, const ModelConfig& config, const Lin
   set("attention.head_count_kv", u32(config.kv_heads));
   set("attention.key_length", u32(config.head_dim));
   set("attention.value_length", u32(config.head_dim));
-  set(architecture.epsilon_key, config.norm_epsilon);
+  set(architecture.epsilon_key(), config.norm_epsilon);
   set("rope.dimension_count", u32(config.rope_dimensions));
   set("rope.freq_base", static_cast<float>(config.rope_base));
   write_rope_scaling(writer, prefix, config.rope_scaling);

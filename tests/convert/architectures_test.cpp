@@ -117,6 +117,49 @@ TEST(FusedWeights, OfAQuantizedBaseAreLinearized) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Architecture, testing::ValuesIn(made_checkpoints()),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// --- configurations of other ages
+
+TEST(OlderConfigurations, GiveTheSameFile) {
+  const Quiet quiet;
+  for (const TinyCheckpoint& checkpoint : made_checkpoints()) {
+    SCOPED_TRACE(checkpoint.name);
+    const std::string path = import_checkpoint(checkpoint), folder = ready_folder(checkpoint),
+                      out = scratch("older-form.gguf");
+    nlohmann::json config = nlohmann::json::parse(read_text_file(folder + "/config.json"));
+    nlohmann::json rope = config["rope_parameters"];
+    config.erase("rope_parameters");
+    config["rope_theta"] = rope["rope_theta"];
+    if (rope.contains("partial_rotary_factor")) config["partial_rotary_factor"] = rope["partial_rotary_factor"];
+    const std::string type = rope["rope_type"];
+    for (const char* key : {"rope_theta", "rope_type", "partial_rotary_factor"}) rope.erase(key);
+    if (type != "default") {
+      rope["type"] = type == "longrope" ? "su" : type;  // the first name of longrope
+      config["rope_scaling"] = rope;
+    }
+    for (const char* key : {"layer_types", "architectures"}) config.erase(key);
+    write_text_file(folder + "/config.json", config.dump());
+    import_huggingface(folder, out, DType::F32, 1);
+    EXPECT_EQ(read_text_file(out), read_text_file(path));
+  }
+}
+
+TEST(OlderConfigurations, MistralsWindowMayBeAbsentOrNull) {
+  const std::string folder = scratch("mistral-config");
+  std::filesystem::create_directories(folder);
+  const auto window = [&](const nlohmann::json& value) {
+    nlohmann::json config = nlohmann::json::parse(
+        R"({"model_type": "mistral", "num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 16,
+            "vocab_size": 256, "num_attention_heads": 2})");
+    if (value != "absent") config["sliding_window"] = value;
+    write_text_file(folder + "/config.json", config.dump());
+    const HfConfig hf(folder);
+    return read_model_config(hf, hf_model(hf)).model.window_of(0);
+  };
+  EXPECT_EQ(window(48), 48);
+  EXPECT_EQ(window(nullptr), 0);
+  EXPECT_EQ(window("absent"), 4096);  // transformers' value
+}
+
 // --- files of other programs --------------------------------------------------------------------------------------
 
 // Writes `in` anew: keys for which `keep` is false go, then `change` may set some; tensors by name are replaced.
