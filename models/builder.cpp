@@ -1,5 +1,7 @@
 #include "models/builder.h"
 
+#include <algorithm>
+
 namespace margay {
 
 ModelBuilder::ModelBuilder(BuiltModel& built, const ModelConfig& model_config, const LinearConfig& linear_config,
@@ -101,10 +103,12 @@ Tensor ModelBuilder::softmax_layer(Tensor q, Tensor k, Tensor v, int64_t l, bool
   params.soft_cap = config.attention_soft_cap;
   if (!keep_state) return softmax_attention(q, k, v, params).y;
   params.stateful = 1;
-  const Shape shape = make_shape({2, options.kv_capacity, config.kv_heads, config.head_dim});
+  const int64_t ring = params.window > 0 ? params.window + std::max(options.kv_chunk, options.tokens) : INT64_MAX;
+  const int64_t tokens = std::min(options.kv_capacity, ring);
+  const Shape shape = make_shape({2, tokens, config.kv_heads, config.head_dim});
   const Tensor cache =
       model.graph.state(block_name(l, "kv_cache"), shape, DType::F32, static_cast<int>(options.sequences));
-  model.states.push_back({cache, false, shape_bytes(shape, DType::F32)});
+  model.states.push_back({cache, false, tokens, shape_bytes(shape, DType::F32)});
   return softmax_attention(q, k, v, params, model.position, cache).y;
 }
 
@@ -123,7 +127,7 @@ Tensor ModelBuilder::linear_layer(Tensor q, Tensor k, Tensor v, int64_t l) {
   if (options.stateful) {
     const Shape shape = make_shape({linear_state_layout(config, linear_).floats()});
     state = model.graph.state(block_name(l, "linear_state"), shape, DType::F32, static_cast<int>(options.sequences));
-    model.states.push_back({state, true, shape_bytes(shape, DType::F32)});
+    model.states.push_back({state, true, 0, shape_bytes(shape, DType::F32)});
   }
   const std::vector<float> no_window(static_cast<size_t>(config.heads));
   const Tensor window_factor = linear_.window_kind == WindowKind::kNone

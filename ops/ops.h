@@ -80,7 +80,8 @@ struct SoftmaxAttention {
   Tensor stats;  // [B, T, H, 2]: maximum and denominator
   Tensor state;
 };
-// Causal softmax attention. Stateful: state is the KV cache of a sequence, [2, capacity, HK, D]: keys, then values.
+// Causal softmax attention. Stateful: state is the KV cache of a sequence, [2, capacity, HK, D]: keys, then values. With
+// a window, position j is at j mod capacity: a capacity of window + T - 1 does for calls of T tokens.
 SoftmaxAttention softmax_attention(Tensor q, Tensor k, Tensor v, const SoftmaxAttentionParams& params,
                                    Tensor position = {}, Tensor state = {});
 // 1 where key j belongs to query n's window (or its linear terms), else 0: [T, T].

@@ -35,6 +35,17 @@ TEST_P(Architecture, HasTheLogitsOfTransformersHoweverTheTextIsCut) {
   }
 }
 
+TEST(Windows, TakeMemoryForTheirTokensOnly) {
+  const Model model(import_checkpoint(checkpoint_named("gemma2")));  // layer 0 has a window of 11
+  Team team(1);
+  SessionOptions options;
+  options.chunk = 5;
+  Session session(model, team, options);
+  const std::vector<int32_t> ids(100, 7);
+  session.feed(ids);
+  EXPECT_EQ(session.kv_bytes(), (16 + 100) * 2 * 2 * 12 * 4);
+}
+
 // The metadata that other programs read must give the model back.
 TEST_P(Architecture, SurvivesTheWayThroughTheFile) {
   const TinyCheckpoint& checkpoint = GetParam();

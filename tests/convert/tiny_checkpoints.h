@@ -66,12 +66,13 @@ inline std::vector<int32_t> golden_ids(const TinyCheckpoint& checkpoint) {
   return {ids.begin(), ids.end()};
 }
 
-// Logits [T, vocabulary] of one sequence, fed `piece` tokens at a time.
+// Logits [T, vocabulary] of one sequence, fed `piece` tokens at a time: rings of windows are as short as they may be.
 inline std::vector<float> session_logits(const Model& model, const std::vector<int32_t>& ids, int64_t piece,
                                          int64_t context) {
   Team team(2);
   SessionOptions options;
   options.capacity = context;
+  options.chunk = piece;
   Session session(model, team, options);
   std::vector<float> logits;
   for (size_t begin = 0; begin < ids.size(); begin += static_cast<size_t>(piece)) {
