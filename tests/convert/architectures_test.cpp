@@ -79,7 +79,7 @@ LinearizeOptions few_steps(const std::string& source, const std::string& out, co
 }
 
 std::string text_file() {
-  const std::string path = scratch("architectures.txt");
+  const std::string path = own_scratch("architectures.txt");
   std::ofstream file(path);
   for (int i = 0; i < 600; ++i) file << "The " << i << ". sentence of a text.\n";
   return path;
@@ -88,7 +88,7 @@ std::string text_file() {
 TEST_P(Architecture, IsLinearizedLayerByLayer) {
   const TinyCheckpoint& checkpoint = GetParam();
   const Quiet quiet;
-  const std::string out = scratch(fmt::format("tiny-{}-linear.gguf", checkpoint.name));
+  const std::string out = own_scratch(fmt::format("tiny-{}-linear.gguf", checkpoint.name));
   Team team(2);
   const LinearizeReport report = linearize(few_steps(import_checkpoint(checkpoint), out, text_file()), team);
   EXPECT_LT(report.transfer.steps.back().loss, report.transfer.steps.front().loss);
@@ -106,7 +106,7 @@ TEST_P(Architecture, IsLinearizedLayerByLayer) {
 TEST(FusedWeights, OfAQuantizedBaseAreLinearized) {
   const Quiet quiet;
   const TinyCheckpoint checkpoint = checkpoint_named("phi3");
-  const std::string base = scratch("fused-q8.gguf"), out = scratch("fused-q8-linear.gguf");
+  const std::string base = own_scratch("fused-q8.gguf"), out = own_scratch("fused-q8-linear.gguf");
   quantize_gguf(import_checkpoint(checkpoint), base, DType::Q8_0, 2);
   Team team(2);
   LinearizeOptions options = few_steps(base, out, text_file());
@@ -120,7 +120,7 @@ TEST(FusedWeights, OfAQuantizedBaseAreLinearized) {
   const size_t row = qkv.bytes / static_cast<size_t>(qkv.shape[0]);
   ASSERT_EQ(k.bytes, 16 * row);
   EXPECT_EQ(std::memcmp(k.data, qkv.data + 32 * row, k.bytes), 0);
-  options.output = scratch("fused-f16-linear.gguf"), options.type = DType::F16;
+  options.output = own_scratch("fused-f16-linear.gguf"), options.type = DType::F16;
   linearize(options, team);
   EXPECT_EQ(Model(options.output).file.tensor("blk.1.ffn_up.weight").dtype, DType::F16);
 }
@@ -135,7 +135,7 @@ TEST(OlderConfigurations, GiveTheSameFile) {
   for (const TinyCheckpoint& checkpoint : made_checkpoints()) {
     SCOPED_TRACE(checkpoint.name);
     const std::string path = import_checkpoint(checkpoint), folder = ready_folder(checkpoint),
-                      out = scratch("older-form.gguf");
+                      out = own_scratch("older-form.gguf");
     nlohmann::json config = nlohmann::json::parse(read_text_file(folder + "/config.json"));
     nlohmann::json rope = config["rope_parameters"];
     config.erase("rope_parameters");
@@ -155,7 +155,7 @@ TEST(OlderConfigurations, GiveTheSameFile) {
 }
 
 TEST(OlderConfigurations, MistralsWindowMayBeAbsentOrNull) {
-  const std::string folder = scratch("mistral-config");
+  const std::string folder = own_scratch("mistral-config");
   std::filesystem::create_directories(folder);
   const auto window = [&](const nlohmann::json& value) {
     nlohmann::json config = nlohmann::json::parse(
@@ -182,7 +182,7 @@ struct Rewrite {
 
 std::string rewritten(const std::string& in, const std::string& name, const Rewrite& rewrite) {
   const GgufFile file(in);
-  const std::string out = scratch(name + ".gguf");
+  const std::string out = own_scratch(name + ".gguf");
   GgufWriter writer;
   writer.copy_metadata(file, rewrite.keep);
   rewrite.change(writer);
@@ -284,7 +284,7 @@ TEST(OtherPrograms, WhatIsNotSupportedIsNamed) {
 // Bytes of the header changed at random: a model that still runs, or one clear error.
 TEST(OtherPrograms, ChangedHeadersRunOrAreErrors) {
   const std::string whole = read_text_file(import_checkpoint(checkpoint_named("phi3")));
-  const std::string path = scratch("phi3-changed.gguf");
+  const std::string path = own_scratch("phi3-changed.gguf");
   const size_t keys = whole.find("phi3.block_count"), end = whole.find("tokenizer.");
   ASSERT_LT(keys, end);
   Random random(5);

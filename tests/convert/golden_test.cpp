@@ -34,7 +34,7 @@ struct Fixture {
 
 double import_and_compare(const Fixture& fixture, DType type) {
   const Quiet quiet;
-  const std::string out = scratch(
+  const std::string out = own_scratch(
       fmt::format("golden-{}-{}.gguf", std::filesystem::path(fixture.folder).filename().string(), type_name(type)));
   import_huggingface(fixture.folder, out, type, 2);
   const Model model(out);

@@ -1,6 +1,7 @@
 // Checkpoints of all architectures in Hugging Face's layout, made ready to be imported: those of tests/data/hf (see
 // make_tiny.py there) and, where ../shared/data is present, the fixtures. Weights are used in place.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -36,10 +37,19 @@ inline const std::vector<TinyCheckpoint>& made_checkpoints() {
   return all;
 }
 
+// A path of the running test's own: tests may run beside each other.
+inline std::string own_scratch(const std::string& name) {
+  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  std::string folder = fmt::format("{}.{}", test->test_suite_name(), test->name());
+  std::replace(folder.begin(), folder.end(), '/', '-');
+  std::filesystem::create_directories(scratch(folder));
+  return scratch(folder + "/" + name);
+}
+
 // The checkpoint with a tokenizer of 256 bytes: its own is other tests' business.
 inline std::string ready_folder(const TinyCheckpoint& checkpoint) {
   namespace fs = std::filesystem;
-  const std::string folder = scratch(fmt::format("tiny-{}", checkpoint.name));
+  const std::string folder = own_scratch(fmt::format("tiny-{}", checkpoint.name));
   fs::remove_all(folder);
   fs::create_directories(folder);
   for (const auto& entry : fs::directory_iterator(checkpoint.folder)) {
@@ -55,7 +65,7 @@ inline std::string ready_folder(const TinyCheckpoint& checkpoint) {
 // Imports it as float32; returns the file's path.
 inline std::string import_checkpoint(const TinyCheckpoint& checkpoint) {
   const Quiet quiet;
-  const std::string out = scratch(fmt::format("tiny-{}.gguf", checkpoint.name));
+  const std::string out = own_scratch(fmt::format("tiny-{}.gguf", checkpoint.name));
   import_huggingface(ready_folder(checkpoint), out, DType::F32, 2);
   return out;
 }
