@@ -60,9 +60,10 @@ std::string ChatTemplate::render(const nlohmann::ordered_json& messages, const C
   return template_.render(variables, options.clock ? options.clock : local_time, options.limits);
 }
 
-std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::string_view prompt) {
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::string_view prompt, bool add_bos) {
   std::vector<int32_t> ids = tokenizer.encode(prompt, false, true);
-  if (tokenizer.adds_bos() && (ids.empty() || ids[0] != *tokenizer.bos())) ids.insert(ids.begin(), *tokenizer.bos());
+  if (add_bos && tokenizer.adds_bos() && (ids.empty() || ids[0] != *tokenizer.bos()))
+    ids.insert(ids.begin(), *tokenizer.bos());
   return ids;
 }
 

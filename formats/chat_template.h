@@ -48,7 +48,7 @@ std::string_view chat_template_text(std::string_view name);
 
 // The tokens of a rendered prompt: special tokens in it count as such; bos goes before it only where the tokenizer
 // adds one and the prompt does not begin with it.
-std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::string_view prompt);
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::string_view prompt, bool add_bos = true);
 
 // Reads a conversation: a JSON list of messages, or an object with "messages". Keys keep their order.
 nlohmann::ordered_json parse_messages(std::string_view json, const std::string& where);

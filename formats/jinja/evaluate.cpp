@@ -205,6 +205,10 @@ Value Interpreter::filter(const Expr& expr, const Value& subject) {
   return jinja::run(*this, *expr.builtin, subject, arguments(expr));
 }
 
+Value Interpreter::block_filters(const Expr& expr, const Value& subject) {
+  return filter(expr, expr.children[0] ? block_filters(*expr.children[0], subject) : subject);
+}
+
 bool Interpreter::test(const Expr& expr) {
   if (!expr.builtin) refuse("unknown test '{}'", expr.text);
   const Value subject = evaluate(*expr.children[0]);

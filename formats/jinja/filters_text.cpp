@@ -134,9 +134,12 @@ Value urlencode(Call& call) {
     return out;
   };
   if (!call.subject.is<DictRef>()) return call.string(quoted(printed(call), "/"));
+  const auto part = [&](const Value& value) {  // a form's: a space is a plus
+    return replace_text(quoted(to_text(call.heap, value), ""), "%20", "+", -1, [](size_t) {});
+  };
   std::string out;
   for (const auto& [key, value] : call.subject.get<DictRef>()->entries)
-    out += (out.empty() ? "" : "&") + quoted(to_text(call.heap, key), "") + "=" + quoted(to_text(call.heap, value), "");
+    out += (out.empty() ? "" : "&") + part(key) + "=" + part(value);
   return call.string(std::move(out));
 }
 

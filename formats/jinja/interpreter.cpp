@@ -151,7 +151,7 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Output& out) {
       break;
     case StmtKind::kSetBlock: {
       Value text = capture(stmt.body);
-      assign(stmt.target, stmt.expr ? filter(*stmt.expr, text) : text);
+      assign(stmt.target, stmt.expr ? block_filters(*stmt.expr, text) : text);
       break;
     }
     case StmtKind::kMacro:
@@ -161,7 +161,7 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Output& out) {
       call_block(stmt, out);
       break;
     case StmtKind::kFilter:
-      out.append(to_text(heap, filter(*stmt.expr, capture(stmt.body))));
+      out.append(to_text(heap, block_filters(*stmt.expr, capture(stmt.body))));
       break;
     case StmtKind::kWith:
       return with(stmt, out);

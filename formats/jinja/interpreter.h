@@ -104,6 +104,7 @@ class Interpreter {
   Value slice(const Expr& expr);
   Value call_expression(const Expr& expr, Value caller = {});
   Value filter(const Expr& expr, const Value& subject);
+  Value block_filters(const Expr& expr, const Value& subject);  // the filters of a set or filter block
   bool test(const Expr& expr);
   std::vector<Value> children(const Expr& expr, size_t from = 0);
   Arguments arguments(const Expr& expr);
