@@ -101,15 +101,15 @@ TEST(HostileTemplate, ValuesThatGrow) {
 }
 
 TEST(HostileTemplate, DeepText) {
-  expect_refused("{{ " + repeated("(", 100000), "nests deeper");
-  expect_refused("{{ " + repeated("[", 100000), "nests deeper");
+  expect_refused("{{ " + repeated("(", 100000) + repeated(")", 100000) + " }}", "nests deeper");
+  expect_refused("{{ " + repeated("[", 100000) + repeated("]", 100000) + " }}", "nests deeper");
   expect_refused("{{ " + repeated("-", 100000) + "1 }}", "nests deeper");
   expect_refused("{{ 1" + repeated("+1", 100000) + " }}", "nests deeper");
   expect_refused("{{ x" + repeated(".x", 100000) + " }}", "nests deeper");
   expect_refused("{{ x" + repeated("|trim", 100000) + " }}", "nests deeper");
   expect_refused("{{ " + repeated("1 if 1 else ", 50000) + "1 }}", "nests deeper");
   expect_refused(repeated("{% if 1 %}", 100000), "nest deeper");
-  expect_refused("{% for " + repeated("(", 100000), "nest deeper");
+  expect_refused("{% for " + repeated("(", 100000) + repeated(")", 100000) + " %}", "nest deeper");
   expect_refused(std::string(2 << 20, 'x'), "bytes");
   EXPECT_EQ(outcome("{{ " + repeated("not ", 100000) + "1 }}"), "True");
   EXPECT_EQ(outcome("{{ ''" + repeated(" ~ ''", 100000) + " }}"), "");
