@@ -1,7 +1,6 @@
 // Real vocabularies and other projects' files, from ../shared/data where that is present.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -14,8 +13,6 @@
 
 namespace margay {
 namespace {
-
-using test::unpacked;
 
 std::vector<std::string> cases(const std::string& path) {
   const std::string text = read_text_file(path), mark = "\n__ggml_vocab_test__\n";
@@ -33,7 +30,7 @@ std::vector<std::string> cases(const std::string& path) {
 class RealVocabulary : public testing::TestWithParam<const char*> {};
 
 TEST_P(RealVocabulary, GivesTheExpectedIds) {
-  const std::string folder = unpacked("tokenizers");
+  const std::string folder = test::unpacked("tokenizers");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
   const std::string path = folder + "/gguf-vocab/ggml-vocab-" + GetParam() + ".gguf";
   const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(path));
@@ -56,7 +53,7 @@ TEST_P(RealVocabulary, GivesTheExpectedIds) {
 INSTANTIATE_TEST_SUITE_P(Gguf, RealVocabulary, testing::Values("gpt-2", "falcon", "starcoder", "deepseek-coder"));
 
 TEST(SharedData, SentencePieceIsRefusedByName) {
-  const std::string folder = unpacked("tokenizers");
+  const std::string folder = test::unpacked("tokenizers");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
   const GgufFile file(folder + "/gguf-vocab/ggml-vocab-llama-spm.gguf");
   EXPECT_EQ(file.strings("tokenizer.ggml.tokens").size(), 32000u);
@@ -64,7 +61,7 @@ TEST(SharedData, SentencePieceIsRefusedByName) {
 }
 
 TEST(SharedData, PhiTokenizerJson) {
-  const std::string folder = unpacked("tokenizers");
+  const std::string folder = test::unpacked("tokenizers");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
   const Tokenizer tokenizer = Tokenizer::from_huggingface(folder + "/phi-2");
   const std::string text = "def f(x):\n        return x  # \t\u4f60\u597d <|endoftext|>";
@@ -74,7 +71,7 @@ TEST(SharedData, PhiTokenizerJson) {
 }
 
 TEST(SharedData, FilesOfOtherProjects) {
-  const std::string folder = unpacked("parser-inputs");
+  const std::string folder = test::unpacked("parser-inputs");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/parser-inputs.tar.xz";
   const Safetensors layers(folder + "/burn/safetensors-tests/tests/multi_layer/multi_layer.safetensors");
   EXPECT_FALSE(layers.tensors().empty());
