@@ -38,7 +38,8 @@ void add_convert(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.description(
       "Converts a model to GGUF. SRC is a Hugging Face model folder (config.json, model.safetensors or its\n"
-      "shards, tokenizer.json; Llama models) or a GGUF file, which is written anew in another type. The weights are\n"
+      "shards, tokenizer.json; docs/models.md lists the families) or a GGUF file, which is written anew in another "
+      "type. The weights are\n"
       "streamed: memory does not grow with the model. The disk must hold the result beside the source.");
   app.add_option("SRC", options->source, "Hugging Face model folder, or GGUF file")->required();
   app.add_option("-o,--output", options->out, "GGUF file to write; an older one is replaced when all went well")

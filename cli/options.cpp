@@ -3,11 +3,14 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/threads.h"
+#include "formats/chat_template.h"
+#include "formats/utf8.h"
 
 namespace margay {
 namespace {
@@ -80,6 +83,37 @@ std::string read_text(const TextSource& source) {
   if (!source.file.empty()) return read_file_or_stdin(source.file);
   if (isatty(STDIN_FILENO)) throw CLI::ValidationError("no text: give -p TEXT, -f FILE, or a text on standard input");
   return read_stdin();
+}
+
+void add_chat(CLI::App& app, ChatInput& chat) {
+  app.add_flag("--chat", chat.chat, "the prompt is a message: put it into the model's chat template");
+  app.add_option("--system", chat.system, "a system message to begin the chat with")->type_name("TEXT");
+  app.add_option("--messages", chat.messages, "the whole chat: a JSON list of {\"role\": ..., \"content\": ...}")
+      ->type_name("FILE.json")
+      ->excludes("--prompt")
+      ->excludes("--file")
+      ->excludes("--system");
+  app.add_option(
+         "--chat-template", chat.template_name,
+         fmt::format("in place of the model's own: {}, or a Jinja file", fmt::join(chat_template_names(), ", ")))
+      ->type_name("NAME|FILE");
+}
+
+std::string chat_prompt(const ChatInput& chat, const TextSource& user, const Tokenizer& tokenizer,
+                        const std::string& model) {
+  const ChatTemplate layout =
+      chat.template_name.empty() ? ChatTemplate::of(tokenizer, model) : ChatTemplate::named(chat.template_name);
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+  if (!chat.messages.empty()) {
+    messages = parse_messages(read_file_or_stdin(chat.messages), chat.messages);
+  } else {
+    if (chat.system) messages.push_back({{"role", "system"}, {"content", repair_utf8(*chat.system)}});
+    messages.push_back({{"role", "user"}, {"content", repair_utf8(read_text(user))}});
+  }
+  ChatOptions options;
+  if (tokenizer.bos()) options.bos = tokenizer.token_text(*tokenizer.bos());
+  if (!tokenizer.eos().empty()) options.eos = tokenizer.token_text(tokenizer.eos()[0]);
+  return layout.render(messages, options);
 }
 
 void print_out(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "formats/tokenizer.h"
 #include "runtime/sampler.h"
 
 namespace margay {
@@ -29,6 +30,19 @@ void add_text(CLI::App& app, TextSource& source, const std::string& what);
 std::string read_text(const TextSource& source);
 // A file's text, "-" for standard input.
 std::string read_file_or_stdin(const std::string& path);
+
+// A conversation, as the model's chat template wants it.
+struct ChatInput {
+  bool chat = false;          // --chat
+  std::string template_name;  // --chat-template
+  std::string messages;       // --messages FILE
+  std::optional<std::string> system;
+  bool wanted() const { return chat || !template_name.empty() || !messages.empty() || system; }
+};
+void add_chat(CLI::App& app, ChatInput& chat);  // each of its options makes the prompt a chat
+// The rendered prompt of `chat`, with `user` as the user's message where there is no file of messages.
+std::string chat_prompt(const ChatInput& chat, const TextSource& user, const Tokenizer& tokenizer,
+                        const std::string& model);
 
 // Writes to standard output at once. Throws Error when that fails (a full disk).
 void print_out(std::string_view text);

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "formats/chat_template.h"
 #include "runtime/generate.h"
 
 namespace margay {
@@ -17,13 +18,15 @@ namespace {
 struct Options {
   std::string model;
   TextSource prompt;
+  ChatInput chat;
   GenerateOptions generate{.tokens = 256, .ignore_eos = false, .stops = {}};
   SamplerOptions sampler{.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f};
   std::optional<uint64_t> seed;
   int64_t context = 0;
   int threads = 1;
   MapOptions map;
-  bool no_bos = false, echo = false, json = false, softmax = false, window_only = false, float_products = false;
+  bool no_bos = false, echo = false, show_prompt = false, json = false, softmax = false, window_only = false,
+       float_products = false;
 };
 
 uint64_t seed_from_clock() {
@@ -69,10 +72,39 @@ void print_json(const Session& session, const GenerateResult& result, uint64_t s
   print_out(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
+// What goes to the model: the text, and its tokens.
+struct Prompt {
+  std::string text;
+  std::vector<int32_t> tokens;
+};
+
+Prompt make_prompt(const Options& options, const Tokenizer& tokenizer) {
+  Prompt prompt;
+  if (options.chat.wanted()) {
+    prompt.text = chat_prompt(options.chat, options.prompt, tokenizer, options.model);
+    prompt.tokens = encode_chat(tokenizer, prompt.text, !options.no_bos);
+  } else {
+    prompt.text = read_text(options.prompt);
+    prompt.tokens = tokenizer.encode(prompt.text, !options.no_bos);
+  }
+  return prompt;
+}
+
+// The text with the token that goes before it, where that is not in the text.
+std::string shown_prompt(const Prompt& prompt, const Tokenizer& tokenizer) {
+  const auto bos = tokenizer.bos();
+  const bool added =
+      bos && !prompt.tokens.empty() && prompt.tokens[0] == *bos && !prompt.text.starts_with(tokenizer.token_text(*bos));
+  return (added ? std::string(tokenizer.token_text(*bos)) : "") + prompt.text;
+}
+
 void run(const Options& options) {
-  const std::string prompt = read_text(options.prompt);
+  if (options.show_prompt) {
+    const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(options.model));
+    return print_out(shown_prompt(make_prompt(options, tokenizer), tokenizer));
+  }
   const Model model(options.model, options.map);
-  const std::vector<int32_t> tokens = model.tokenizer.encode(prompt, !options.no_bos);
+  const auto [prompt, tokens] = make_prompt(options, model.tokenizer);
   Team team(options.threads);
   SessionOptions settings;
   settings.capacity = context_of(options, static_cast<int64_t>(tokens.size()));
@@ -113,7 +145,9 @@ void add_run(CLI::App& app) {
       "grow\n"
       "with the text; KV caches of softmax layers do.");
   add_model(app, options->model);
-  add_text(app, options->prompt, "the prompt");
+  add_text(app, options->prompt, "the prompt; in a chat: what the user says");
+  add_chat(app, options->chat);
+  app.add_flag("--show-prompt", options->show_prompt, "print the text that would go to the model, and end");
   app.add_option("-n,--tokens", options->generate.tokens,
                  "tokens to generate at most; -1: until the text ends or Ctrl-C")
       ->check(CLI::Range(int64_t{-1}, int64_t{1} << 31))
@@ -142,7 +176,9 @@ void add_run(CLI::App& app) {
       "Filters apply in this order: repeat penalty, temperature, top-k, top-p, min-p.\n\n"
       "Example:\n"
       "  margay run linear.gguf -p 'Once upon a time' -n 200 --temp 0.7\n"
-      "  margay run linear.gguf -f book.txt -n -1 --seed 7\n");
+      "  margay run linear.gguf -f book.txt -n -1 --seed 7\n"
+      "  margay run chat.gguf --chat -p 'What is a margay?' --system 'Answer in one sentence.'\n"
+      "  margay run chat.gguf --messages talk.json --chat-template chatml --show-prompt\n");
   app.callback([options] { run(*options); });
 }
 

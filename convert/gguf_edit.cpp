@@ -1,5 +1,7 @@
 #include "convert/gguf_edit.h"
 
+#include <set>
+
 #include "base/error.h"
 #include "convert/target_type.h"
 
@@ -52,14 +54,16 @@ ConvertReport write_model(const std::string& path, const GgufFile& base, const M
   check_output(path, {base.path()});
   ConvertReport report;
   std::vector<TensorJob> jobs;
-  for (const TensorEntry& tensor : base.tensors()) {
-    const auto edited = edit.tensors.find(tensor.name);
-    jobs.push_back(edited != edit.tensors.end()
-                       ? edited_job(tensor.name, edited->second, report)
-                       : TensorJob{tensor.name, tensor.shape, tensor.dtype, tensor.dtype, tensor.data});
+  std::set<std::string_view> known;
+  const std::vector<NamedWeight> weights = model_weights(base, edit.config);
+  for (const auto& [name, weight] : weights) {
+    const auto edited = edit.tensors.find(name);
+    const EditedTensor as_it_is{weight, weight.dtype};
+    jobs.push_back(edited_job(name, edited != edit.tensors.end() ? edited->second : as_it_is, report));
+    known.insert(name);
   }
   for (const auto& [name, edited] : edit.tensors)
-    if (!base.find(name)) jobs.push_back(edited_job(name, edited, report));
+    if (!known.contains(name)) jobs.push_back(edited_job(name, edited, report));
 
   GgufWriter writer;
   copy_renamed(writer, base, edit);

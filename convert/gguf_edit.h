@@ -25,7 +25,8 @@ struct ModelEdit {
 };
 
 // Writes base with the edit: the base's metadata (its keys <old architecture>.* under the new architecture's name),
-// its tensors in their order, copied bit for bit where they are not replaced, and the added ones by name.
+// its tensors under model_weights()' names in their order, copied bit for bit where they are not replaced, and the
+// added ones by name.
 // general.file_type becomes that of most of the weights. Throws Error as write_tensors() does, and where `path` is the
 // base's own file.
 ConvertReport write_model(const std::string& path, const GgufFile& base, const ModelEdit& edit, int threads);

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "convert/huggingface_llama.h"
+#include "convert/huggingface_models.h"
 #include "convert/target_type.h"
 #include "formats/tokenizer.h"
 
@@ -68,12 +68,13 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   check_folder(folder);
   check_output(out, input_files(folder));
   const HfConfig hf(folder);
-  const ModelConfig config = llama_config(hf);
-  const bool tied = hf.boolean_or("tie_word_embeddings", false);
-  const std::vector<float> factors = rope_factors(hf, config);
+  const HfModel& model = hf_model(hf);
+  const HfModelConfig read = read_model_config(hf, model);
+  const ModelConfig& config = read.model;
+  const bool tied = read.tensors.tied;
   const Safetensors source(folder);
-  const std::vector<TensorName> names = llama_tensors(config, tied);
-  check_tensors(source, names, tied);
+  const std::vector<TensorName> names = hf_tensors(model, config, read.tensors);
+  check_tensors(source, hf, names, tied);
   const Tokenizer tokenizer = Tokenizer::from_huggingface(folder);
   require(tokenizer.vocab_size() <= config.vocabulary,
           "{}: the tokenizer has {} tokens, config.json's vocab_size is {}", folder, tokenizer.vocab_size(),
@@ -98,11 +99,15 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
     if (choice.better)
       report.notes.push_back(
           fmt::format("{} is {}: the output head keeps more bits", name.target, type_name(choice.type)));
-    jobs.push_back({name.target, name.shape, tensor.dtype, choice.type, tensor.data, name.rope ? config.head_dim : 0});
-  }
-  if (!factors.empty())
     jobs.push_back(
-        {"rope_freqs.weight", {static_cast<int64_t>(factors.size())}, DType::F32, DType::F32, as_bytes(factors)});
+        {name.target, name.shape, tensor.dtype, choice.type, tensor.data, name.rope ? config.head_dim : 0, name.plus});
+  }
+  for (const RopeFactors& factors : read.rope_factors)
+    jobs.push_back({factors.tensor,
+                    {static_cast<int64_t>(factors.values.size())},
+                    DType::F32,
+                    DType::F32,
+                    as_bytes(factors.values)});
   write_tensors(writer, out, jobs, threads, report);
   return report;
 }

@@ -235,10 +235,10 @@ void Pipeline::write() {
   if (options_.type) {
     // Another type than the base's: every weight of the base is converted once, the merged ones from float32.
     const bool tied = base_->file.find("output.weight") == nullptr;
-    for (const TensorEntry& tensor : base_->file.tensors()) {
-      const DType type = choose_type(tensor.name, tensor.shape, *options_.type, tied, base_->config.layers).type;
-      edit.tensors.try_emplace(tensor.name, EditedTensor{*base_->weights.find(tensor.name), type})
-          .first->second.wanted = type;
+    for (const auto& [name, weight] : base_->weights.all()) {
+      const std::vector<int64_t> shape(weight.shape.dim, weight.shape.dim + weight.shape.rank);
+      const DType type = choose_type(name, shape, *options_.type, tied, base_->config.layers).type;
+      edit.tensors.try_emplace(name, EditedTensor{weight, type}).first->second.wanted = type;
     }
   }
   write_model(options_.output, base_->file, edit, team_.size());

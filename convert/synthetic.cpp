@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "convert/huggingface_llama.h"
+#include "convert/huggingface_models.h"
 #include "convert/synthetic_vocabulary.h"
 #include "convert/target_type.h"
 #include "models/weights.h"
@@ -38,10 +38,7 @@ LinearConfig linear_of(const ModelConfig& config, bool linear) {
 
 std::vector<float> rope_factors_of(const SyntheticShape& shape) {
   if (shape.rope_factor == 0) return {};
-  RopeConfig rope;
-  rope.theta = shape.rope_base, rope.factor = shape.rope_factor;
-  rope.original_max_position_embeddings = 8192;
-  return llama3_rope_factors(rope, shape.head_dim);
+  return llama3_rope_factors({.factor = shape.rope_factor}, shape.rope_base, shape.head_dim);
 }
 
 // Random rows of one type and length, made once. Each element is normal with deviation 1 / sqrt(length), so that a
@@ -92,7 +89,8 @@ class Synthesis {
     writer_.set("general.name", fmt::format("{}, random weights", options.shape));
     writer_.set("general.file_type", *file_type);
     writer_.set("general.quantization_version", uint32_t{2});
-    for (const TensorName& tensor : llama_tensors(config_, shape_.tied)) add(tensor.target, tensor.shape);
+    for (const TensorName& tensor : hf_tensors(hf_model("llama"), config_, {.tied = shape_.tied}))
+      add(tensor.target, tensor.shape);
     if (!factors_.empty()) add("rope_freqs.weight", {static_cast<int64_t>(factors_.size())});
     if (options.linear) add_maps();
   }

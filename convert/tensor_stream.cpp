@@ -30,8 +30,10 @@ bool convertible(DType type) {
   return true;
 }
 
+bool is_copy(const TensorJob& job) { return job.from == job.to && job.plus == 0; }
+
 void check_job(const TensorJob& job) {
-  if (job.from == job.to) return;
+  if (is_copy(job)) return;
   require(convertible(job.from) && convertible(job.to), "tensor {}: {} cannot be converted to {} yet", job.name,
           type_name(job.from), type_name(job.to));
 }
@@ -65,6 +67,8 @@ struct RowResult {
 
 RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers) {
   read_row(job, row, n, buffers);
+  if (job.plus != 0)
+    for (float& value : buffers.values) value += job.plus;
   quantize_row(job.to, buffers.values.data(), out, n);
   buffers.back.resize(static_cast<size_t>(n));
   dequantize_row(job.to, out, buffers.back.data(), n);
@@ -96,7 +100,8 @@ class Stream {
       : team_(threads), buffers_(static_cast<size_t>(threads)), progress_(progress), report_(report) {}
 
   void write(const TensorJob& job, const GgufWriter::Sink& sink) {
-    const int64_t columns = job.shape.back();
+    // Elements of a vector that change their order are rows of one.
+    const int64_t columns = job.rope_head != 0 && job.shape.size() == 1 ? 1 : job.shape.back();
     int64_t elements = 1;
     for (const int64_t dimension : job.shape) elements *= dimension;
     TypeTotal& total = report_.types[job.to];
@@ -108,7 +113,7 @@ class Stream {
       throw_if_interrupted();
       const int64_t count = std::min(step, rows - begin);
       const auto bytes = static_cast<size_t>(count * row_out);
-      if (job.from == job.to && job.rope_head == 0) {
+      if (is_copy(job) && job.rope_head == 0) {
         sink(job.data + begin * row_out, bytes);
       } else {
         chunk_.resize(bytes);
@@ -134,12 +139,12 @@ class Stream {
       for (int64_t i = count * thread / team_.size(); i < count * (thread + 1) / team_.size(); ++i) {
         const std::byte* row = source_row(job, begin + i, columns);
         std::byte* out = chunk_.data() + i * row_out;
-        if (job.from == job.to) std::memcpy(out, row, static_cast<size_t>(row_out));
+        if (is_copy(job)) std::memcpy(out, row, static_cast<size_t>(row_out));
         else
           results_[static_cast<size_t>(i)] = convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)]);
       }
     });
-    if (job.from == job.to) return;
+    if (is_copy(job)) return;
     // Summed by rows, in order: the report does not depend on the number of threads.
     for (int64_t i = 0; i < count; ++i) {
       const RowResult& result = results_[static_cast<size_t>(i)];

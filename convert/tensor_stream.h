@@ -16,7 +16,8 @@ struct TensorJob {
   std::vector<int64_t> shape;  // row-major
   DType from = DType::F32, to = DType::F32;
   const std::byte* data = nullptr;  // of the source; may be unaligned, must live until the file is written
-  int64_t rope_head = 0;            // head_dim where rows change from half-split to interleaved RoPE order, else 0
+  int64_t rope_head = 0;  // head_dim where rows (elements of a vector) change from half-split to interleaved RoPE order
+  float plus = 0;         // added to every element: Gemma's norm weights hold w, GGUF's 1 + w
 };
 
 // What was written, by type.

@@ -86,6 +86,11 @@ const Json& HfConfig::get(std::string_view key) const {
 
 bool HfConfig::has(std::string_view key) const { return find(key) != nullptr; }
 
+bool HfConfig::is_null(std::string_view key) const {
+  const auto found = json_->find(key);
+  return found != json_->end() && found->is_null();
+}
+
 int64_t HfConfig::integer(std::string_view key) const { return to_integer(get(key), path_, key); }
 
 int64_t HfConfig::integer_or(std::string_view key, int64_t otherwise) const {
@@ -147,13 +152,25 @@ RopeConfig HfConfig::rope() const {
   RopeConfig rope;
   rope.theta = number_or(field("rope_theta"), number_or("rope_theta", rope.theta));
   rope.type = string_or(field("rope_type"), string_or(field("type"), rope.type));
+  rope.has_factor = has(field("factor"));
   rope.factor = number_or(field("factor"), rope.factor);
   rope.low_freq_factor = number_or(field("low_freq_factor"), rope.low_freq_factor);
   rope.high_freq_factor = number_or(field("high_freq_factor"), rope.high_freq_factor);
   rope.original_max_position_embeddings =
-      integer_or(field("original_max_position_embeddings"), integer_or("original_max_position_embeddings", 0));
+      integer_or("original_max_position_embeddings", integer_or(field("original_max_position_embeddings"), 0));
+  rope.attention_factor = number_or(field("attention_factor"), 0);
+  rope.mscale = number_or(field("mscale"), 0);
+  rope.mscale_all_dim = number_or(field("mscale_all_dim"), 0);
+  rope.beta_fast = number_or(field("beta_fast"), rope.beta_fast);
+  rope.beta_slow = number_or(field("beta_slow"), rope.beta_slow);
+  rope.truncate = boolean_or(field("truncate"), rope.truncate);
+  rope.short_factor = number_list(field("short_factor"));
+  rope.long_factor = number_list(field("long_factor"));
   require(rope.theta > 0 && rope.factor > 0, "{}: rope theta {} and factor {} must be positive", path_, rope.theta,
           rope.factor);
+  require(rope.attention_factor >= 0 && rope.beta_fast > 0 && rope.beta_slow > 0,
+          "{}: RoPE's attention_factor {}, beta_fast {} and beta_slow {} must be positive", path_,
+          rope.attention_factor, rope.beta_fast, rope.beta_slow);
   require(rope.original_max_position_embeddings >= 0, "{}: original_max_position_embeddings is {}", path_,
           rope.original_max_position_embeddings);
   return rope;

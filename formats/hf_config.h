@@ -13,7 +13,12 @@ struct RopeConfig {
   std::string type = "default";  // default, llama3, linear, dynamic, yarn, longrope...
   double theta = 10000.0;
   double factor = 1.0, low_freq_factor = 1.0, high_freq_factor = 4.0;
-  int64_t original_max_position_embeddings = 0;  // 0 when the file has none
+  bool has_factor = false;
+  int64_t original_max_position_embeddings = 0;                 // 0 when the file has none
+  double attention_factor = 0, mscale = 0, mscale_all_dim = 0;  // 0 when the file has none
+  double beta_fast = 32, beta_slow = 1;                         // YaRN
+  bool truncate = true;                                         // YaRN: the ramp's ends are whole numbers
+  std::vector<double> short_factor, long_factor;                // longrope
 };
 
 // Typed, range-checked access. A key whose value is null counts as absent. "a.b" looks inside object a. Throws Error
@@ -28,6 +33,7 @@ class HfConfig {
 
   const std::string& path() const { return path_; }
   bool has(std::string_view key) const;
+  bool is_null(std::string_view key) const;     // the key is there, and its value is null
   int64_t integer(std::string_view key) const;  // a whole number; 4.0 counts as one
   int64_t integer_or(std::string_view key, int64_t otherwise) const;
   double number(std::string_view key) const;

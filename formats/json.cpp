@@ -11,9 +11,10 @@ namespace {
 constexpr size_t kMaxDepth = 64;
 
 // Builds the value while it watches depth and keys: a visitor of nlohmann's parser.
+template <class Json>
 class CheckedBuilder {
  public:
-  CheckedBuilder(nlohmann::json& root, const std::string& where) : root_(root), where_(where) {}
+  CheckedBuilder(Json& root, const std::string& where) : root_(root), where_(where) {}
 
   bool null() { return add(nullptr); }
   bool boolean(bool value) { return add(value); }
@@ -21,17 +22,16 @@ class CheckedBuilder {
   bool number_unsigned(uint64_t value) { return add(value); }
   bool number_float(double value, const std::string&) { return add(value); }
   bool string(std::string& value) { return add(std::move(value)); }
-  bool binary(nlohmann::json::binary_t&) { return false; }
+  bool binary(typename Json::binary_t&) { return false; }
 
-  bool start_object(size_t) { return open(nlohmann::json::object()); }
-  bool start_array(size_t) { return open(nlohmann::json::array()); }
+  bool start_object(size_t) { return open(Json::object()); }
+  bool start_array(size_t) { return open(Json::array()); }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
 
   bool key(std::string& name) {
-    const auto [place, fresh] = stack_.back()->get_ref<nlohmann::json::object_t&>().emplace(name, nullptr);
-    require(fresh, "{}: key \"{}\" appears twice in one object", where_, name);
-    slot_ = &place->second;
+    require(keys_.back().insert(name).second, "{}: key \"{}\" appears twice in one object", where_, name);
+    slot_ = add_key(stack_.back()->template get_ref<typename Json::object_t&>(), name);
     return true;
   }
 
@@ -42,17 +42,25 @@ class CheckedBuilder {
  private:
   template <class T>
   bool add(T&& value) {
-    place(nlohmann::json(std::forward<T>(value)));
+    place(Json(std::forward<T>(value)));
     return true;
   }
 
-  nlohmann::json* place(nlohmann::json value) {
+  static Json* add_key(nlohmann::json::object_t& object, const std::string& name) {
+    return &object.emplace(name, nullptr).first->second;
+  }
+  // As the vector that it is: its own emplace() looks through all keys first.
+  static Json* add_key(nlohmann::ordered_json::object_t& object, const std::string& name) {
+    return &object.emplace_back(name, nullptr).second;
+  }
+
+  Json* place(Json value) {
     if (stack_.empty()) {
       root_ = std::move(value);
       return &root_;
     }
     if (stack_.back()->is_array()) {
-      auto& elements = stack_.back()->get_ref<nlohmann::json::array_t&>();
+      auto& elements = stack_.back()->template get_ref<typename Json::array_t&>();
       elements.push_back(std::move(value));
       return &elements.back();
     }
@@ -60,32 +68,44 @@ class CheckedBuilder {
     return slot_;
   }
 
-  bool open(nlohmann::json container) {
+  bool open(Json container) {
     require(stack_.size() < kMaxDepth, "{}: JSON nests deeper than {}", where_, kMaxDepth);
     stack_.push_back(place(std::move(container)));
+    keys_.emplace_back();
     return true;
   }
 
   bool close() {
     stack_.pop_back();
+    keys_.pop_back();
     return true;
   }
 
-  nlohmann::json& root_;
+  Json& root_;
   const std::string& where_;
-  std::vector<nlohmann::json*> stack_;  // the containers that are open; a container does not move while it is open
-  nlohmann::json* slot_ = nullptr;      // the value of the key that was read last
+  std::vector<Json*> stack_;  // the containers that are open; a container does not move while it is open
+  std::vector<std::unordered_set<std::string>> keys_;  // of each
+  Json* slot_ = nullptr;                               // the value of the key that was read last
 };
+
+template <class Json>
+Json parse(std::string_view text, const std::string& where) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
+  Json root;
+  CheckedBuilder<Json> builder(root, where);
+  const bool complete = Json::sax_parse(text.begin(), text.end(), &builder);
+  require(complete, "{}: not valid JSON", where);
+  return root;
+}
 
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, const std::string& where) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
-  nlohmann::json root;
-  CheckedBuilder builder(root, where);
-  const bool complete = nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
-  require(complete, "{}: not valid JSON", where);
-  return root;
+  return parse<nlohmann::json>(text, where);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& where) {
+  return parse<nlohmann::ordered_json>(text, where);
 }
 
 std::string json_kind(const nlohmann::json& value) {

@@ -1,13 +1,14 @@
 #include "models/build.h"
 
-#include "models/builder.h"
-#include "models/llama.h"
+#include "models/architectures.h"
 
 namespace margay {
 namespace {
 
 constexpr ArchitectureInfo kArchitectures[] = {
-    {"llama", true, build_llama},
+    {"llama", true, false, build_llama},  {"phi2", false, true, build_phi2},
+    {"phi3", false, false, build_phi3},   {"qwen2", false, false, build_qwen2},
+    {"qwen3", false, false, build_qwen3}, {"gemma2", false, false, build_gemma2, 4096, 2, 50, 30},
 };
 
 }  // namespace
@@ -18,7 +19,7 @@ const ArchitectureInfo& architecture_info(const std::string& name) {
     if (name == row.name) return row;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
   }
-  fail("architecture '{}' is not there yet; there is {}", name, names);
+  fail("architecture '{}' is not supported; there are {}", name, names);
 }
 
 Tensor BuiltModel::weight(const std::string& name) const {

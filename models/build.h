@@ -23,6 +23,7 @@ struct BuildOptions {
   int64_t sequences = 1, tokens = 1;  // B and T
   bool stateful = false;              // continue sequences: inputs `position` and states
   int64_t kv_capacity = 0;            // tokens of the softmax layers' caches, when stateful
+  int64_t kv_chunk = 0;               // most tokens T of the programs that share the caches; 0: this one's
   AttentionMode attention = AttentionMode::kConfigured;
   LogitRows logits = LogitRows::kAll;
   bool float_products = false;  // multiply quantized weights in float32
@@ -37,9 +38,10 @@ struct LoraScale {
 };
 
 struct LayerState {
-  Tensor state;   // of the graph
-  bool linear;    // LinearStateLayout, else a KV cache [2, capacity, HK, D]
-  int64_t bytes;  // of one sequence
+  Tensor state;    // of the graph
+  bool linear;     // LinearStateLayout, else a KV cache [2, tokens, HK, D]
+  int64_t tokens;  // of the cache: all of the sequence's, or a ring of the last ones where the layer has a window
+  int64_t bytes;   // of one sequence
 };
 
 struct BuiltModel {
@@ -63,7 +65,15 @@ std::unique_ptr<BuiltModel> build_model(const ModelConfig& config, const LinearC
 struct ArchitectureInfo {
   const char* name;    // in GGUF
   bool permuted_rope;  // q and k rows are in GGUF's interleaved RoPE order
+  bool layer_norms;    // else RMS norms
   void (*build)(class ModelBuilder& builder);
+  // What a file without the key has.
+  int64_t window = 0, window_period = 0;  // config.h
+  float attention_soft_cap = 0, logit_soft_cap = 0;
+
+  const char* epsilon_key() const {
+    return layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+  }
 };
 const ArchitectureInfo& architecture_info(const std::string& name);  // throws Error listing what there is
 

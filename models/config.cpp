@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/build.h"
+
 namespace margay {
 namespace {
 
@@ -21,7 +23,61 @@ std::string base_architecture(const GgufFile& file) {
   return name;
 }
 
+// A soft cap: 0 is none.
+float soft_cap(const GgufFile& file, const std::string& key, float otherwise) {
+  const double value = file.f64_or(key, static_cast<double>(otherwise));
+  require(std::isfinite(value) && value >= 0, "{}: {} is {}, expected 0 (none) or more", file.path(), key, value);
+  return static_cast<float>(value);
+}
+
+// Windows, scale and soft caps of attention.
+void read_attention(const GgufFile& file, const std::string& prefix, const ArchitectureInfo& architecture,
+                    ModelConfig& config) {
+  const auto key = [&](const char* name) { return fmt::format("{}.{}", prefix, name); };
+  const uint64_t window = file.u64_or(key("attention.sliding_window"), static_cast<uint64_t>(architecture.window));
+  require(window <= 1 << 30, "{}: {} is {}, expected 0 (none) to 2^30", file.path(), key("attention.sliding_window"),
+          window);
+  config.window = static_cast<int64_t>(window);
+  if (config.window > 0)
+    config.windowed = file.booleans_or(key("attention.sliding_window_pattern"),
+                                       alternating_windows(config.layers, architecture.window_period));
+  require(config.windowed.empty() || static_cast<int64_t>(config.windowed.size()) == config.layers,
+          "{}: {} names {} layers, the model has {}", file.path(), key("attention.sliding_window_pattern"),
+          config.windowed.size(), config.layers);
+  config.attention_soft_cap = soft_cap(file, key("attn_logit_softcapping"), architecture.attention_soft_cap);
+  config.logit_soft_cap = soft_cap(file, key("final_logit_softcapping"), architecture.logit_soft_cap);
+  // Files of Gemma 2 27B (46 layers) do not say that it scales by the width of a head as if it were C / H.
+  const bool gemma27b = config.architecture == "gemma2" && config.layers == 46;
+  const double usual = gemma27b ? std::sqrt(static_cast<double>(config.heads) / static_cast<double>(config.width)) : 0;
+  config.attention_scale = file.f64_or(key("attention.scale"), usual);
+  require(std::isfinite(config.attention_scale) && config.attention_scale >= 0, "{}: {} is {}", file.path(),
+          key("attention.scale"), config.attention_scale);
+}
+
+void write_attention(GgufWriter& writer, const std::string& prefix, const ArchitectureInfo& architecture,
+                     const ModelConfig& config) {
+  const auto set = [&](const char* name, const auto& value) { writer.set(fmt::format("{}.{}", prefix, name), value); };
+  if (config.window > 0 || architecture.window > 0)
+    set("attention.sliding_window", static_cast<uint32_t>(config.window));
+  if (config.window > 0 && config.windowed != alternating_windows(config.layers, architecture.window_period))
+    set("attention.sliding_window_pattern",
+        config.windowed.empty() ? std::vector<bool>(static_cast<size_t>(config.layers), true) : config.windowed);
+  if (config.attention_scale > 0) set("attention.scale", static_cast<float>(config.attention_scale));
+  if (architecture.attention_soft_cap > 0) set("attn_logit_softcapping", config.attention_soft_cap);
+  if (architecture.logit_soft_cap > 0) set("final_logit_softcapping", config.logit_soft_cap);
+}
+
 }  // namespace
+
+float ModelConfig::score_scale() const {
+  return static_cast<float>(attention_scale > 0 ? attention_scale : 1 / std::sqrt(static_cast<double>(head_dim)));
+}
+
+std::vector<bool> alternating_windows(int64_t layers, int64_t period) {
+  std::vector<bool> windowed;
+  for (int64_t l = 0; period > 0 && l < layers; ++l) windowed.push_back((l + 1) % period != 0);
+  return windowed;
+}
 
 bool LinearConfig::any() const { return std::find(layers.begin(), layers.end(), true) != layers.end(); }
 
@@ -40,7 +96,10 @@ ModelConfig read_model_config(const GgufFile& file) {
   const std::string prefix(file.string("general.architecture"));
   ModelConfig config;
   config.architecture = base_architecture(file);
+  const ArchitectureInfo& architecture = architecture_info(config.architecture);
   const auto key = [&](const char* name) { return fmt::format("{}.{}", prefix, name); };
+  require(file.u64_or(key("expert_count"), 0) == 0, "{}: {} is {}: mixtures of experts are not supported", file.path(),
+          key("expert_count"), file.u64_or(key("expert_count"), 0));
   config.layers = count(file, key("block_count"), 10000);
   config.width = count(file, key("embedding_length"), 1 << 20);
   config.feed_forward = count(file, key("feed_forward_length"), 1 << 24);
@@ -68,9 +127,9 @@ ModelConfig read_model_config(const GgufFile& file) {
   config.rope_base = file.f64_or(key("rope.freq_base"), 10000.0);
   require(std::isfinite(config.rope_base) && config.rope_base > 0, "{}: {} is {}", file.path(), key("rope.freq_base"),
           config.rope_base);
-  const std::string_view scaling = file.string_or(key("rope.scaling.type"), "none");
-  require(scaling == "none", "{}: RoPE scaling '{}' is not there yet (default and llama3 are)", file.path(), scaling);
-  config.norm_epsilon = static_cast<float>(file.f64(key("attention.layer_norm_rms_epsilon")));
+  config.rope_scaling = read_rope_scaling(file, prefix, config.context);
+  config.norm_epsilon = static_cast<float>(file.f64(key(architecture.epsilon_key())));
+  read_attention(file, prefix, architecture, config);
   const TensorEntry& table = file.tensor("token_embd.weight");
   require(table.shape.size() == 2 && table.shape[1] == config.width && table.shape[0] >= 1,
           "{}: token_embd.weight has shape {}, expected [vocabulary, {}]", file.path(), shape_text(table.shape),
@@ -101,6 +160,7 @@ LinearConfig read_linear_config(const GgufFile& file, const ModelConfig& config)
 }
 
 void write_model_config(GgufWriter& writer, const ModelConfig& config, const LinearConfig& linear) {
+  const ArchitectureInfo& architecture = architecture_info(config.architecture);
   const std::string prefix = config.architecture + (linear.any() ? std::string(kLinearSuffix) : "");
   writer.set("general.architecture", prefix);
   const auto set = [&](const char* name, const auto& value) { writer.set(fmt::format("{}.{}", prefix, name), value); };
@@ -114,9 +174,11 @@ void write_model_config(GgufWriter& writer, const ModelConfig& config, const Lin
   set("attention.head_count_kv", u32(config.kv_heads));
   set("attention.key_length", u32(config.head_dim));
   set("attention.value_length", u32(config.head_dim));
-  set("attention.layer_norm_rms_epsilon", config.norm_epsilon);
+  set(architecture.epsilon_key(), config.norm_epsilon);
   set("rope.dimension_count", u32(config.rope_dimensions));
   set("rope.freq_base", static_cast<float>(config.rope_base));
+  write_rope_scaling(writer, prefix, config.rope_scaling);
+  write_attention(writer, prefix, architecture, config);
   if (!linear.any()) return;
   set("attention.linear.layers", linear.layers);
   set("attention.linear.feature_map", linear.feature_map);
@@ -137,7 +199,8 @@ HybridAttentionParams hybrid_params(const ModelConfig& config, const LinearConfi
   params.kind = linear.window_kind;
   params.window = static_cast<int32_t>(linear.window);
   params.affine = linear.affine;
-  params.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+  params.scale = config.score_scale();
+  params.soft_cap = config.attention_soft_cap;
   return params;
 }
 

@@ -6,6 +6,7 @@
 
 #include "formats/gguf.h"
 #include "models/feature_map.h"
+#include "models/rope.h"
 #include "ops/attention/state.h"
 #include "ops/params.h"
 
@@ -18,8 +19,22 @@ struct ModelConfig {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   int64_t rope_dimensions = 0;
   double rope_base = 10000.0;
+  RopeScaling rope_scaling;
   float norm_epsilon = 1e-5f;
+  int64_t window = 0;                                // of sliding-window attention, in tokens; 0: none
+  std::vector<bool> windowed;                        // layers with that window; empty: all
+  double attention_scale = 0;                        // of scores q.k; 0: 1 / sqrt(head_dim)
+  float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none
+
+  int64_t window_of(int64_t l) const { return windowed.empty() || windowed[static_cast<size_t>(l)] ? window : 0; }
+  float score_scale() const;
+  // Tokens for which the model was made: a session's default. Past it, frequencies that depend on a text's length
+  // would change for short texts too.
+  int64_t usual_context() const { return rope_scaling.by_length() ? rope_scaling.original_context : context; }
 };
+
+// Where an architecture has windows, the layers that have one: all but every `period`-th (0: all).
+std::vector<bool> alternating_windows(int64_t layers, int64_t period);
 
 // How attention is linearized. `layers` is empty for a softmax model.
 struct LinearConfig {

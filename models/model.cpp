@@ -1,5 +1,7 @@
 #include "models/model.h"
 
+#include <set>
+
 #include "base/file.h"
 
 namespace margay {
@@ -11,15 +13,30 @@ const std::string& model_file(const std::string& path) {
   return path;
 }
 
+// Records the model once, so that a missing tensor is an error here, and refuses tensors that it has no use for: they
+// would be a variant that margay does not know.
+void check_weights(const ModelConfig& config, const LinearConfig& linear, const WeightSet& weights) {
+  const std::unique_ptr<BuiltModel> built = build_model(config, linear, weights, {});
+  std::set<std::string_view> used;
+  for (const auto& [name, tensor] : built->weights) used.insert(name);
+  for (const auto& [name, weight] : weights.all()) {
+    // RoPE factors for texts of another length, and the maps of a layer that is softmax again, have no use.
+    const bool idle = name.starts_with("rope_factors_") || name.find(".attn_fmap_") != std::string::npos ||
+                      name.find(".attn_window_factor") != std::string::npos;
+    require(used.contains(name) || idle, "{}: tensor {} is not part of a {} model as margay knows it", weights.origin(),
+            name, config.architecture);
+  }
+}
+
 }  // namespace
 
 Model::Model(const std::string& path, const MapOptions& options)
     : file(model_file(path), options),
       config(read_model_config(file)),
       linear(read_linear_config(file, config)),
-      weights(file),
+      weights(path, model_weights(file, config)),
       tokenizer(Tokenizer::from_gguf(file)) {
-  architecture_info(config.architecture);
+  check_weights(config, linear, weights);
   require(tokenizer.vocab_size() <= config.vocabulary, "{}: the tokenizer has {} tokens, the model only {}", path,
           tokenizer.vocab_size(), config.vocabulary);
 }

@@ -25,7 +25,7 @@ class Model {
   // Bytes of weights that decoding a token reads: all but an embedding table that is not the head too.
   int64_t decode_bytes() const;
   // Bytes of a sequence's state: constant part (linearized layers) and, for each token of capacity, the KV caches'
-  // part.
+  // part (a layer with a window takes no more than the window).
   int64_t linear_state_bytes() const;
   int64_t kv_bytes_per_token() const;
 };

@@ -2,6 +2,8 @@
 #pragma once
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "formats/gguf.h"
 #include "ops/graph.h"
@@ -14,15 +16,23 @@ struct WeightRef {
   const void* data = nullptr;
 };
 
+struct ModelConfig;
+using NamedWeight = std::pair<std::string, WeightRef>;
+
+// The file's tensors under the names that models use, in order: attn_qkv and a twice as high ffn_up (Phi) appear as the
+// rows of attn_q, attn_k, attn_v and of ffn_gate, ffn_up. Nothing is copied: `file` must outlive what is returned.
+std::vector<NamedWeight> model_weights(const GgufFile& file, const ModelConfig& config);
+
 // Names to memory. Does not own the memory.
 class WeightSet {
  public:
   WeightSet() = default;
-  explicit WeightSet(const GgufFile& file);  // all tensors; `file` must outlive the set
+  WeightSet(std::string origin, const std::vector<NamedWeight>& weights);  // origin: the file's name, for messages
   void set(const std::string& name, WeightRef weight) { weights_[name] = weight; }
   const WeightRef* find(const std::string& name) const;
   // Throws Error naming the weight when it is absent or of another shape (-1 accepts any length).
   const WeightRef& get(const std::string& name, const Shape& expected) const;
+  const std::map<std::string, WeightRef, std::less<>>& all() const { return weights_; }
   const std::string& origin() const { return origin_; }
 
  private:

@@ -54,7 +54,8 @@ Tensor CaseGraph::integers(std::initializer_list<int64_t> dims, std::vector<int3
 
 #define MARGAY_CASES(folder) void add_##folder##_cases(CaseList& cases);
 #define MARGAY_CASE_FOLDERS(X) \
-  X(primitive) X(embedding) X(linear) X(norm) X(rope) X(swiglu) X(feature) X(attention) X(loss) X(optimizer)
+  X(primitive)                 \
+  X(embedding) X(linear) X(norm) X(layer_norm) X(rope) X(swiglu) X(gelu) X(feature) X(attention) X(loss) X(optimizer)
 MARGAY_CASE_FOLDERS(MARGAY_CASES)
 #undef MARGAY_CASES
 

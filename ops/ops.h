@@ -24,6 +24,10 @@ inline Tensor add(Tensor a, Tensor b) { return binary(a, b, BinaryKind::kAdd); }
 inline Tensor subtract(Tensor a, Tensor b) { return binary(a, b, BinaryKind::kSubtract); }
 inline Tensor multiply(Tensor a, Tensor b) { return binary(a, b, BinaryKind::kMultiply); }
 inline Tensor divide(Tensor a, Tensor b) { return binary(a, b, BinaryKind::kDivide); }
+// cap tanh(x / cap), where tanh(u) = 2 sigmoid(2u) - 1; x itself where cap is 0.
+inline Tensor soft_cap(Tensor x, float cap) {
+  return cap > 0 ? affine(unary(affine(x, 2 / cap, 0), UnaryKind::kSigmoid), 2 * cap, -cap) : x;
+}
 
 // --- layers ---------------------------------------------------------------------------------------------------------
 // Rows of `table` [V, C] (any type) for `ids` [...] (I32, within [0, V)): [..., C].
@@ -34,13 +38,17 @@ Tensor linear(Tensor x, Tensor weight, bool float_products = false);
 Tensor quantize_rows(Tensor x);  // [..., K] -> Q8_ACT of the same shape
 // x / sqrt(mean(x^2) + epsilon) * weight, over the last axis; weight [C].
 Tensor rms_norm(Tensor x, Tensor weight, float epsilon);
+// (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias, over the last axis; weight, bias [C].
+Tensor layer_norm(Tensor x, Tensor weight, Tensor bias, float epsilon);
 // cos and sin of position * frequency, computed in double: positions [N] I32 -> [N, dimensions]: `dimensions`/2
 // cosines, then as many sines. factors (optional) [dimensions/2] divide the frequencies base^(-2i/dimensions) (GGUF
-// rope_freqs).
-Tensor rope_table(Tensor positions, int dimensions, double base, Tensor factors = {});
+// rope_freqs). Cosines and sines are multiplied by `magnitude` (YaRN's and longrope's attention factor).
+Tensor rope_table(Tensor positions, int dimensions, double base, Tensor factors = {}, float magnitude = 1);
 // Rotates the first `dimensions` of each head: x [B, T, H, D], table [B*T, dimensions].
 Tensor rope(Tensor x, Tensor table, bool half_split);
 Tensor swiglu(Tensor gate, Tensor up);  // silu(gate) * up
+// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), the tanh form of GELU ("gelu_new", "gelu_pytorch_tanh").
+Tensor gelu(Tensor x);
 
 // --- feature maps (spec: LoLCATs section 1.2) -----------------------------------------------------------------------
 // z[b,t,h,:] = W[h] x[b,t, h / (H / HX),:] (+ bias[h]): x [B, T, HX, D], weight [H, F, D], bias [H] -> [B, T, H, F].
@@ -61,7 +69,7 @@ struct HybridAttention {
 };
 // The hybrid of linear attention and a softmax window under one denominator (LoLCATs section 1.3):
 //   y_n = (sum_W g exp(s_nj - c_n) v_j + sum_L l (fq_n . fk_j) v_j) / (sum_W g exp(s_nj - c_n) + sum_L l (fq_n . fk_j))
-// with s = scale q.k, c_n = max_W s_nj, g = sigmoid(window_logit), l = 1 or 1 - g. Which keys are in W and L:
+// with s = scale q.k (soft-capped where params ask for it), c_n = max_W s_nj, g = sigmoid(window_logit), l = 1 or 1 - g. Which keys are in W and L:
 // attention/state.h. q [B,T,H,D] k, v [B,T,HK,D] fq [B,T,H,F]; fk [B,T,HM,F] (HM = H or HK) features of the aged keys:
 // fk[b,t] belongs to the key aged_keys(k, age)[b,t] with age = window, or 0 with no window. window_logit [H]. position
 // [B] I32: tokens already in each sequence. state: LinearStateLayout::floats() float32 a sequence.
@@ -72,7 +80,8 @@ struct SoftmaxAttention {
   Tensor stats;  // [B, T, H, 2]: maximum and denominator
   Tensor state;
 };
-// Causal softmax attention. Stateful: state is the KV cache of a sequence, [2, capacity, HK, D]: keys, then values.
+// Causal softmax attention. Stateful: state is the KV cache of a sequence, [2, capacity, HK, D]: keys, then values. With
+// a window, position j is at j mod capacity: a capacity of window + T - 1 does for calls of T tokens.
 SoftmaxAttention softmax_attention(Tensor q, Tensor k, Tensor v, const SoftmaxAttentionParams& params,
                                    Tensor position = {}, Tensor state = {});
 // 1 where key j belongs to query n's window (or its linear terms), else 0: [T, T].

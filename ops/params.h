@@ -50,8 +50,13 @@ struct RmsNormParams {
   float epsilon;
 };
 
+struct LayerNormParams {
+  float epsilon;
+};
+
 struct RopeTableParams {
   int32_t dimensions;  // rotated dimensions of a head, even
+  float magnitude;     // of every cosine and sine
   double base;         // theta
 };
 
@@ -87,6 +92,7 @@ struct HybridAttentionParams {
   int32_t window_only;  // 1: drop the linear terms (an evaluation: what does the linear branch add?)
   int32_t stateful;     // 1: inputs position and state follow
   float scale;          // of the window's scores, 1 / sqrt(D)
+  float soft_cap = 0;   // c > 0: scores s become c tanh(s / c)
 };
 
 struct AgedKeysParams {
@@ -105,8 +111,9 @@ struct WindowMaskParams {
 
 struct SoftmaxAttentionParams {
   float scale;
-  int32_t stateful;  // 1: inputs position and state (KV cache) follow
-  int32_t window;    // sliding window of the architecture, 0: none
+  int32_t stateful;    // 1: inputs position and state (KV cache) follow
+  int32_t window;      // sliding window of the architecture, 0: none
+  float soft_cap = 0;  // c > 0: scores s become c tanh(s / c)
 };
 
 struct AdamWParams {

@@ -34,7 +34,7 @@ Session::Session(const Model& model, Team& team, const SessionOptions& options)
   require(options.chunk >= 1, "chunks of {} tokens: use 1 or more", options.chunk);
   require(options.capacity >= 0 && options.capacity <= kLastPosition, "a context of {} tokens: use 1 to {}",
           options.capacity, kLastPosition);
-  if (options_.capacity == 0) options_.capacity = std::min(model.config.context, kDefaultCapacity);
+  if (options_.capacity == 0) options_.capacity = std::min(model.config.usual_context(), kDefaultCapacity);
   positions_.assign(static_cast<size_t>(options.sequences), 0);
   programs_.reserve(kPrograms);
   programs_.push_back(record(1, LogitRows::kLast));
@@ -48,6 +48,7 @@ Session::Recorded Session::record(int64_t tokens, LogitRows rows) {
   build.tokens = tokens;
   build.stateful = true;
   build.kv_capacity = options_.capacity;
+  build.kv_chunk = chunk_tokens();
   build.attention = options_.softmax ? AttentionMode::kSoftmax : AttentionMode::kConfigured;
   build.logits = rows;
   build.float_products = options_.float_products;
@@ -80,7 +81,7 @@ void Session::allocate_states(const BuiltModel& built) {
       linear_stride_ += align(layer.bytes);
       continue;
     }
-    kv_token_bytes_ += layer.bytes / options_.capacity;
+    kv_tokens_.push_back(layer.tokens);
     for (int64_t b = 0; b < options_.sequences; ++b) kv_caches_.emplace_back(static_cast<size_t>(layer.bytes));
   }
   linear_states_ = Buffer(static_cast<size_t>(linear_stride_ * options_.sequences));
@@ -167,7 +168,11 @@ int64_t Session::context_left() const {
   return limit - *std::max_element(positions_.begin(), positions_.end());
 }
 
-int64_t Session::kv_bytes(int64_t sequence) const { return kv_token_bytes_ * position(sequence); }
+int64_t Session::kv_bytes(int64_t sequence) const {
+  int64_t tokens = 0;
+  for (const int64_t capacity : kv_tokens_) tokens += std::min(position(sequence), capacity);
+  return tokens * 2 * model_.config.kv_heads * model_.config.head_dim * static_cast<int64_t>(sizeof(float));
+}
 
 void Session::reset() {
   for (int64_t b = 0; b < options_.sequences; ++b) reset(b);
@@ -188,10 +193,13 @@ void Session::skip_to(int64_t position) {
             "skipping {} tokens of a linearized model: skip a multiple of {}", position - held, window);
     const auto b = static_cast<size_t>(&held - positions_.data());
     for (size_t i = b; i < kv_caches_.size(); i += positions_.size()) {
-      const size_t half = kv_caches_[i].size() / 2, row = half / static_cast<size_t>(options_.capacity);
+      const int64_t tokens = kv_tokens_[i / positions_.size()];
+      const size_t half = kv_caches_[i].size() / 2, row = half / static_cast<size_t>(tokens);
       for (std::byte* rows : {kv_caches_[i].data(), kv_caches_[i].data() + half})  // keys, values
-        for (int64_t t = held; t < position; ++t)
-          std::memcpy(rows + static_cast<size_t>(t) * row, rows + static_cast<size_t>(t % held) * row, row);
+        for (int64_t t = std::max(held, position - tokens); t < position; ++t) {
+          const auto to = static_cast<size_t>(t % tokens), from = static_cast<size_t>(t % held % tokens);
+          if (to != from) std::memcpy(rows + to * row, rows + from * row, row);
+        }
     }
     held = position;
   }

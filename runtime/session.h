@@ -15,8 +15,8 @@ namespace margay {
 
 struct SessionOptions {
   int64_t sequences = 1;  // B: side by side, each with its own position and state; at most kMaxSequences
-  // Tokens that the KV caches of softmax layers hold; 0: the model's context, at most kDefaultCapacity. Memory is taken
-  // as it is used. Means nothing for a model whose layers are all linearized.
+  // Tokens that the KV caches of softmax layers hold; 0: the model's usual context, at most kDefaultCapacity. Memory is
+  // taken as it is used. Means nothing for a model whose layers are all linearized.
   int64_t capacity = 0;
   bool softmax = false;         // run a linearized model as its softmax base
   bool float_products = false;  // multiply quantized weights in float32
@@ -92,7 +92,7 @@ class Session {
   int64_t linear_stride_ = 0;       // bytes of one sequence
   Buffer linear_states_;            // [B] of all linearized layers' states
   std::vector<Buffer> kv_caches_;   // [softmax layers, B]: zero pages until used
-  int64_t kv_token_bytes_ = 0;      // of one token in all caches of one sequence
+  std::vector<int64_t> kv_tokens_;  // [softmax layers]: of a sequence's cache
   std::vector<Recorded> programs_;  // the first one is T = 1 and stays
   uint64_t clock_ = 0;
   const float* logits_ = nullptr;  // of sequence 0

@@ -12,6 +12,7 @@ struct HybridCase {
   int32_t phase = 0, affine = 0, window_only = 0;
   // Which inputs are trained: all, those of stage 1 (feature maps and window factors), or none but q, k, v.
   enum { kAll, kStage1, kStage2 } trained = kAll;
+  float soft_cap = 0;
 };
 
 constexpr const char* kKinds[] = {"none", "sliding", "terraced"};
@@ -20,9 +21,10 @@ constexpr const char* kTrained[] = {"", " stage 1", " stage 2"};
 // stats is an output to compare, but not to differentiate through.
 void add_hybrid(CaseList& cases, const HybridCase& c, bool gradient, bool bench = false) {
   const std::string name = fmt::format(
-      "hybrid_attention {} w{} {}x{} heads {}/{}/{} d{} f{}{}{}{}{}{}", kKinds[static_cast<int>(c.kind)], c.window,
+      "hybrid_attention {} w{} {}x{} heads {}/{}/{} d{} f{}{}{}{}{}{}{}", kKinds[static_cast<int>(c.kind)], c.window,
       c.batch, c.tokens, c.heads, c.kv_heads, c.maps, c.d, c.f, c.phase ? fmt::format(" phase {}", c.phase) : "",
-      c.affine ? " affine" : "", c.window_only ? " window only" : "", kTrained[c.trained], gradient ? " gradient" : "");
+      c.affine ? " affine" : "", c.window_only ? " window only" : "", c.soft_cap > 0 ? " capped" : "",
+      kTrained[c.trained], gradient ? " gradient" : "");
   const auto build = [c, gradient, bench](CaseGraph& g) {
     const bool attention = c.trained != HybridCase::kStage1, maps = c.trained != HybridCase::kStage2;
     const float spread = std::sqrt(3.f);
@@ -33,7 +35,7 @@ void add_hybrid(CaseList& cases, const HybridCase& c, bool gradient, bool bench 
     const Tensor fk = g.random({c.batch, c.tokens, c.maps, c.f}, 0, 0.5f);
     const Tensor logit = g.random({c.heads}, -3, 1, maps && c.kind != WindowKind::kNone);
     const HybridAttentionParams params{
-        c.kind, c.window, c.phase, c.affine, c.window_only, 0, 1 / std::sqrt(static_cast<float>(c.d))};
+        c.kind, c.window, c.phase, c.affine, c.window_only, 0, 1 / std::sqrt(static_cast<float>(c.d)), c.soft_cap};
     const HybridAttention out = hybrid_attention(q, k, v, fq, fk, logit, params);
     if (gradient || bench) return std::vector{out.y};
     return std::vector{out.y, out.stats};
@@ -42,17 +44,18 @@ void add_hybrid(CaseList& cases, const HybridCase& c, bool gradient, bool bench 
 }
 
 void add_softmax(CaseList& cases, int64_t batch, int64_t tokens, int64_t heads, int64_t kv_heads, int64_t d,
-                 int32_t window, bool gradient, bool bench = false) {
+                 int32_t window, bool gradient, bool bench = false, float soft_cap = 0) {
   const auto build = [=](CaseGraph& g) {
     const Tensor q = g.random({batch, tokens, heads, d}, -2, 2), k = g.random({batch, tokens, kv_heads, d}, -2, 2);
     const Tensor v = g.random({batch, tokens, kv_heads, d});
+    const float scale = 1 / std::sqrt(static_cast<float>(d));
     const SoftmaxAttention out =
-        softmax_attention(q, k, v, {.scale = 1 / std::sqrt(static_cast<float>(d)), .stateful = 0, .window = window});
+        softmax_attention(q, k, v, {.scale = scale, .stateful = 0, .window = window, .soft_cap = soft_cap});
     if (gradient || bench) return std::vector{out.y};
     return std::vector{out.y, out.stats};
   };
-  cases.push_back({.name = fmt::format("softmax_attention {}x{} heads {}/{} d{} window {}{}", batch, tokens, heads,
-                                       kv_heads, d, window, gradient ? " gradient" : ""),
+  cases.push_back({.name = fmt::format("softmax_attention {}x{} heads {}/{} d{} window {}{}{}", batch, tokens, heads,
+                                       kv_heads, d, window, soft_cap > 0 ? " capped" : "", gradient ? " gradient" : ""),
                    .build = build,
                    .gradient = gradient,
                    .bench = bench});
@@ -105,6 +108,9 @@ void add_attention_cases(CaseList& cases) {
     if (kind == WindowKind::kNone) continue;
     add_hybrid(cases, {kind, 16, 1, 65, 2, 1, 2, 16, 8, 0, 0, 1}, false);
     add_hybrid(cases, {kind, 4, 1, 13, 2, 1, 2, 5, 3, 0, 1, 1, HybridCase::kStage2}, true);
+    add_hybrid(cases, {kind, 16, 1, 65, 4, 2, 2, 16, 8, 0, 0, 0, HybridCase::kAll, 1.5f}, false);
+    for (const auto trained : {HybridCase::kAll, HybridCase::kStage2})
+      add_hybrid(cases, {kind, 4, 1, 19, 4, 2, 2, 5, 3, 3, 0, 0, trained, 1.5f}, true);
   }
   for (const int32_t window : {0, 5, 70}) {
     for (const int64_t tokens : {1, 4, 7, 37, 64, 65, 130}) add_softmax(cases, 2, tokens, 4, 2, 16, window, false);
@@ -112,6 +118,8 @@ void add_attention_cases(CaseList& cases) {
     add_softmax(cases, 1, 70, 3, 3, 64, window, false);
     add_softmax(cases, 2, 7, 2, 1, 5, window, true);
     add_softmax(cases, 1, 130, 4, 2, 16, window, true);
+    for (const int64_t tokens : {1, 37, 65}) add_softmax(cases, 1, tokens, 4, 2, 16, window, false, false, 2);
+    add_softmax(cases, 1, 67, 4, 2, 5, window, true, false, 2);
   }
   for (const int64_t tokens : {1, 7, 37})
     for (const int age : {1, 4, 16}) add_keys(cases, tokens, age);

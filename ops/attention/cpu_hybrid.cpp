@@ -35,6 +35,10 @@ void pack_keys(const Forward& f, const Sequence& sequence, int64_t kv_head, int6
 float window_row(const Forward& f, const Segment& g, int64_t r, float gamma, float* mass) {
   float* row = f.tile(f.tiles.weights) + r * 2 * f.tiles.wp;
   const Span before = row_previous(f.z, f.tiles, f.params.kind, g, r), own = row_current(f.z, g, r);
+  if (f.params.soft_cap > 0) {
+    soft_cap_row(row, before.begin, before.end, f.params.soft_cap);
+    soft_cap_row(row + f.tiles.wp, own.begin, own.end, f.params.soft_cap);
+  }
   F32 best = exclude_and_max(row, before, simd::splat(kExcluded));
   best = exclude_and_max(row + f.tiles.wp, own, best);
   const float c = simd::max_lane(best);

@@ -137,6 +137,14 @@ void window_row_gradient(const Backward& f, const Segment& g, int64_t r, float g
   const HybridTiles& t = f.tiles.forward;
   float *weights = f.tile(t.weights) + r * 2 * t.wp, *delta = f.tile(f.tiles.delta) + r * 2 * t.wp;
   const Span spans[2] = {row_previous(f.z, t, f.params.kind, g, r), row_current(f.z, g, r)};
+  const float cap = f.params.soft_cap;
+  float ratio = f.tile(f.tiles.ratio)[r];
+  if (cap > 0) {
+    for (int half = 0; half < 2; ++half)
+      soft_cap_row_and_delta(weights + half * t.wp, delta + half * t.wp, ratio, spans[half].begin, spans[half].end,
+                             cap);
+    ratio = 0;
+  }
   F32 best = simd::splat(kExcluded);
   for (int half = 0; half < 2; ++half) best = exclude_and_max(weights + half * t.wp, spans[half], best);
   const float c = simd::max_lane(best);
@@ -144,7 +152,6 @@ void window_row_gradient(const Backward& f, const Segment& g, int64_t r, float g
   for (int half = 0; half < 2; ++half)
     for (int64_t i = spans[half].low; winner < 0 && i < spans[half].high; ++i)
       if (weights[half * t.wp + i] == c) winner = half * t.wp + i;
-  const float ratio = f.tile(f.tiles.ratio)[r];
   for (int half = 0; half < 2; ++half) {
     float *e = weights + half * t.wp, *d = delta + half * t.wp;
     exponentials(e, spans[half], c, gamma, simd::zero());
@@ -159,7 +166,7 @@ void window_row_gradient(const Backward& f, const Segment& g, int64_t r, float g
       simd::store(d + i, simd::zero());
     }
   }
-  if (winner >= 0) delta[winner] -= f.tile(f.tiles.mass)[r];
+  if (winner >= 0) delta[winner] -= f.tile(f.tiles.mass)[r] * (cap > 0 ? 1 - c * c / (cap * cap) : 1);
 }
 
 // dq of the segment's rows; dk and dv of its window into the tiles of the two blocks.

@@ -34,11 +34,16 @@ struct Keys {
   const float *k, *v;
 };
 
+// Where the cache holds a position. With a window it may be a ring, long enough that the rows written by a call are none
+// that the call reads.
+int64_t slot_of(const Forward& f, int64_t position) { return f.params.window > 0 ? position % f.capacity : position; }
+
 Keys keys_at(const Forward& f, const Unit& u, int64_t key, int64_t end) {
   Keys keys{key, min_of(kSegment, end - key), f.kv_heads * f.d, nullptr, nullptr};
   if (key < u.position) {
-    keys.count = min_of(keys.count, u.position - key);
-    keys.k = u.cache + (key * f.kv_heads + u.kv_head) * f.d;
+    const int64_t slot = slot_of(f, key);
+    keys.count = min_of(keys.count, min_of(u.position - key, f.capacity - slot));
+    keys.k = u.cache + (slot * f.kv_heads + u.kv_head) * f.d;
     keys.v = keys.k + f.capacity * f.kv_heads * f.d;
   } else {
     const int64_t at = ((u.b * f.tokens + key - u.position) * f.kv_heads + u.kv_head) * f.d;
@@ -75,6 +80,7 @@ void attend(const Forward& f, const Unit& u, const Keys& keys, int64_t g) {
     else simd::product(rows, simd::pad(count), f.d, q + r * t.dp, t.dp, 1, kt, t.ld, scores + r * t.ld, t.ld, false);
     for (int64_t i = r; i < r + rows; ++i) {
       const Span span = span_of(f, keys, first + i, simd::pad(count));
+      if (f.params.soft_cap > 0) soft_cap_row(scores + i * t.ld, span.begin, span.end, f.params.soft_cap);
       const float best = simd::max_lane(exclude_and_max(scores + i * t.ld, span, simd::splat(kExcluded)));
       maxima[i] = m[i] > best ? m[i] : best;
     }
@@ -156,13 +162,13 @@ void run_unit(const Forward& f, const Unit& u) {
 
 // The unit's own keys and values into the cache. Nobody reads them there during this call.
 void append_keys(const Forward& f, const Unit& u) {
-  const int64_t stride = f.kv_heads * f.d, to = u.position + u.t, rows = min_of(u.rows, f.capacity - to);
-  if (rows <= 0) return;
-  const int64_t from = (u.b * f.tokens + u.t) * stride + u.kv_head * f.d;
-  float* cache = u.cache + to * stride + u.kv_head * f.d;
-  for (int64_t r = 0; r < rows; ++r) {
-    memcpy(cache + r * stride, f.k + from + r * stride, static_cast<size_t>(f.d) * sizeof(float));
-    memcpy(cache + (f.capacity + r) * stride, f.v + from + r * stride, static_cast<size_t>(f.d) * sizeof(float));
+  const int64_t stride = f.kv_heads * f.d, from = (u.b * f.tokens + u.t) * stride + u.kv_head * f.d;
+  for (int64_t r = 0; r < u.rows; ++r) {
+    const int64_t slot = slot_of(f, u.position + u.t + r);
+    if (slot >= f.capacity) return;
+    float* cache = u.cache + slot * stride + u.kv_head * f.d;
+    memcpy(cache, f.k + from + r * stride, static_cast<size_t>(f.d) * sizeof(float));
+    memcpy(cache + f.capacity * stride, f.v + from + r * stride, static_cast<size_t>(f.d) * sizeof(float));
   }
 }
 

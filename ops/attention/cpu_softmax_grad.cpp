@@ -1,5 +1,6 @@
 // The gradient of softmax_attention: for each block of keys, all blocks of queries that see it.
 //   P = exp(s - m) / l, dv = P^T dy, dS = P (dy v^T - dy . y), dq = scale dS k, dk = scale dS^T q
+// With a soft cap, dS is multiplied by its slope at s.
 #include "ops/attention/scores.h"
 #include "ops/attention/tiles.h"
 #include "ops/kernel.h"
@@ -46,10 +47,12 @@ void block_gradient(const Backward& f, int64_t b, int64_t h, int64_t t, int64_t 
       float *e = weights + i * z.ld, *ds = delta + i * z.ld;
       const float* stats = f.stats + 2 * (row + i * f.heads);
       const Span span{0, width, first_key_of(f, t + i) - key, min_of(keys, t + i + 1 - key)};
+      const bool capped = f.params.soft_cap > 0;
+      if (capped) soft_cap_row_and_delta(e, ds, ratio[i], 0, width, f.params.soft_cap);
+      const float shift = capped ? 0 : ratio[i];
       exclude_and_max(e, span, simd::zero());
       exponentials(e, span, stats[0], 1 / stats[1], simd::zero());
-      for (int64_t c = 0; c < width; c += kWidth)
-        simd::store(ds + c, simd::load(e + c) * (simd::load(ds + c) - ratio[i]));
+      for (int64_t c = 0; c < width; c += kWidth) simd::store(ds + c, simd::load(e + c) * (simd::load(ds + c) - shift));
       simd::fill(e + width, simd::pad(keys) - width, 0);
       simd::fill(ds + width, simd::pad(keys) - width, 0);
     }

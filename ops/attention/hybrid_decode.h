@@ -73,6 +73,7 @@ static void decode_heads(const Forward& f, const Sequence& sequence, int64_t hea
       simd::dots(rest, z.d, ring_k, stride, q, weights + run);
       simd::dots(1, z.d, row_of(f.k, sequence, 0, kv_head, 1, z.kv_heads, z.d), stride, q, weights + n - first);
       const Span span{0, simd::pad(count_of_keys), 0, count_of_keys};
+      if (f.params.soft_cap > 0) soft_cap_row(weights, span.begin, span.end, f.params.soft_cap);
       c = simd::max_lane(exclude_and_max(weights, span, simd::splat(kExcluded)));
       mass = simd::sum(exponentials(weights, span, c, gamma, simd::zero()));
       simd::add_combination(run, z.d, weights, ring_v + slot * stride, stride, out);

@@ -21,6 +21,7 @@ void shape(ShapeRule& rule) {
              "fk must be [B, T, H or HK, F]");
   rule.check(elements(rule.shape(5)) == q.dim[2], "expected one window_logit a query head");
   rule.check(p.window > 0 && p.phase >= 0 && p.phase < p.window, "expected window > 0 and 0 <= phase < window");
+  rule.check(p.soft_cap >= 0, "the soft cap must not be negative");
   rule.out(q);
   rule.out(stats_shape(q));
   if (!p.stateful) return;
@@ -81,8 +82,8 @@ std::vector<Tensor> compose(Compose& c) {
   Tensor maximum;
   if (p.kind != WindowKind::kNone) {
     const Tensor inside = mask(0);
-    const Tensor scores =
-        affine(reshape(matmul(by_group(q, kv_heads), permute(k, {0, 2, 1, 3}), false, true), pairs), p.scale, 0);
+    const Tensor products = reshape(matmul(by_group(q, kv_heads), permute(k, {0, 2, 1, 3}), false, true), pairs);
+    const Tensor scores = soft_cap(affine(products, p.scale, 0), p.soft_cap);
     const Tensor masked = add(multiply(scores, inside), affine(inside, 1e8f, -1e8f));
     maximum = reduce(masked, ReduceKind::kMax, -1);
     const Tensor e = multiply(unary(subtract(masked, maximum), UnaryKind::kExp), inside);

@@ -36,6 +36,27 @@ MARGAY_INLINE F32 exclude_and_max(float* row, const Span& span, F32 best) {
   return best;
 }
 
+// c tanh(s / c), and its derivative by s where `capped` is its value.
+MARGAY_INLINE F32 soft_capped(F32 score, float cap) {
+  return simd::splat(cap) - simd::splat(2 * cap) / (simd::exp(score * (2 / cap)) + simd::splat(1));
+}
+MARGAY_INLINE F32 soft_cap_slope(F32 capped, float cap) { return simd::splat(1) - capped * capped * (1 / (cap * cap)); }
+
+// The same for columns [begin, end) of a row of scores, in place.
+MARGAY_INLINE void soft_cap_row(float* row, int64_t begin, int64_t end, float cap) {
+  for (int64_t c = begin; c < end; c += kWidth) simd::store(row + c, soft_capped(simd::load(row + c), cap));
+}
+
+// Scores as above, and delta = (delta - ratio) times the slope.
+MARGAY_INLINE void soft_cap_row_and_delta(float* row, float* delta, float ratio, int64_t begin, int64_t end,
+                                          float cap) {
+  for (int64_t c = begin; c < end; c += kWidth) {
+    const F32 capped = soft_capped(simd::load(row + c), cap);
+    simd::store(row + c, capped);
+    simd::store(delta + c, (simd::load(delta + c) - ratio) * soft_cap_slope(capped, cap));
+  }
+}
+
 // row = factor exp(row - maximum); returns the sum of it.
 MARGAY_INLINE F32 exponentials(float* row, const Span& span, float maximum, float factor, F32 sum) {
   for (int64_t c = span.begin; c < span.end; c += kWidth) {

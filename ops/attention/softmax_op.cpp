@@ -13,7 +13,7 @@ void shape(ShapeRule& rule) {
   const Shape q = rule.shape(0), k = rule.shape(1);  // out() moves them
   check_attention(rule, q, k, rule.shape(2));
   for (int i = 0; i < 3; ++i) rule.check(rule.in(i).dtype == DType::F32, "elements must be float32");
-  rule.check(p.window >= 0, "the window must not be negative");
+  rule.check(p.window >= 0 && p.soft_cap >= 0, "the window and the soft cap must not be negative");
   rule.out(q);
   rule.out(stats_shape(q));
   if (!p.stateful) return;
@@ -49,9 +49,9 @@ std::vector<Tensor> compose(Compose& c) {
   const int64_t batch = q.dim(0), tokens = q.dim(1), heads = q.dim(2), kv_heads = k.dim(2);
   const int32_t count = static_cast<int32_t>(tokens);
   const Tensor inside = window_mask(c.graph, {WindowKind::kSliding, p.window > 0 ? p.window : count, 0, 0, count});
-  const Tensor scores = affine(reshape(matmul(by_group(q, kv_heads), permute(k, {0, 2, 1, 3}), false, true),
-                                       make_shape({batch, heads, tokens, tokens})),
-                               p.scale, 0);
+  const Tensor products = reshape(matmul(by_group(q, kv_heads), permute(k, {0, 2, 1, 3}), false, true),
+                                  make_shape({batch, heads, tokens, tokens}));
+  const Tensor scores = soft_cap(affine(products, p.scale, 0), p.soft_cap);
   const Tensor masked = add(multiply(scores, inside), affine(inside, 1e8f, -1e8f));
   const Tensor maximum = reduce(masked, ReduceKind::kMax, -1);
   const Tensor e = multiply(unary(subtract(masked, maximum), UnaryKind::kExp), inside);

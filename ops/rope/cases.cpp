@@ -3,15 +3,15 @@
 namespace margay {
 
 void add_rope_cases(CaseList& cases) {
-  const auto add_table = [&](int64_t rows, int dimensions, double base, int32_t first, bool factors,
-                             bool bench = false) {
-    cases.push_back({.name = fmt::format("rope_table {} positions from {}, {} dimensions{}", rows, first, dimensions,
-                                         factors ? ", factors" : ""),
+  const auto add_table = [&](int64_t rows, int dimensions, double base, int32_t first, bool factors, bool bench = false,
+                             float magnitude = 1) {
+    cases.push_back({.name = fmt::format("rope_table {} positions from {}, {} dimensions{}{}", rows, first, dimensions,
+                                         factors ? ", factors" : "", magnitude != 1 ? ", magnitude" : ""),
                      .build =
                          [=](CaseGraph& g) {
                            const Tensor positions = g.integers({rows}, first, first + 1000);
                            const Tensor divide = factors ? g.random({dimensions / 2}, 1, 8, false) : Tensor{};
-                           return std::vector{rope_table(positions, dimensions, base, divide)};
+                           return std::vector{rope_table(positions, dimensions, base, divide, magnitude)};
                          },
                      .gradient = false,
                      .bench = bench});
@@ -21,6 +21,7 @@ void add_rope_cases(CaseList& cases) {
   add_table(3, 64, 500000, 1000000, true);
   add_table(37, 34, 10000, 0, true);
   add_table(1, 128, 10000, 5, false);
+  add_table(7, 34, 10000, 0, true, false, 1.25f);
   add_table(1024, 64, 10000, 0, false, true);
 
   const auto add_case = [&](int64_t b, int64_t t, int64_t h, int64_t d, int dimensions, bool half_split,

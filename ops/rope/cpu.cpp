@@ -72,8 +72,8 @@ void rope_table_kernel(const KernelArgs& args, int thread, int threads) noexcept
     float* table = data<float>(args.out[0]) + row * p.dimensions;
     for (int64_t i = begin; i < end; ++i) {
       const double angle = positions[row] * frequency[i - begin];
-      table[i] = static_cast<float>(__builtin_cos(angle));
-      table[half + i] = static_cast<float>(__builtin_sin(angle));
+      table[i] = static_cast<float>(__builtin_cos(angle)) * p.magnitude;
+      table[half + i] = static_cast<float>(__builtin_sin(angle)) * p.magnitude;
     }
   }
 }

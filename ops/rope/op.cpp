@@ -25,8 +25,8 @@ void rope_table_reference(const Reference& r) {
     for (size_t i = 0; i < half; ++i) {
       const double exponent = -2.0 * static_cast<double>(i) / params.dimensions;
       const double angle = r.in[0]->data[n] * std::pow(params.base, exponent) / r.in[1]->data[i];
-      r.out[0]->data[n * 2 * half + i] = std::cos(angle);
-      r.out[0]->data[n * 2 * half + half + i] = std::sin(angle);
+      r.out[0]->data[n * 2 * half + i] = std::cos(angle) * static_cast<double>(params.magnitude);
+      r.out[0]->data[n * 2 * half + half + i] = std::sin(angle) * static_cast<double>(params.magnitude);
     }
 }
 
@@ -87,13 +87,14 @@ const OpInfo rope_info = {
     .in_place = true,
 };
 
-Tensor rope_table(Tensor positions, int dimensions, double base, Tensor factors) {
+Tensor rope_table(Tensor positions, int dimensions, double base, Tensor factors, float magnitude) {
   require(base > 0, "rope_table: a base (theta) of {}, it must be positive", base);
   if (!factors) {
     const std::vector<float> ones(static_cast<size_t>(dimensions > 0 ? dimensions / 2 : 0), 1.f);
     factors = positions.graph->constant(make_shape({static_cast<int64_t>(ones.size())}), ones);
   }
-  return positions.graph->append(OpId::RopeTable, {positions, factors}, RopeTableParams{dimensions, base})[0];
+  return positions.graph->append(OpId::RopeTable, {positions, factors},
+                                 RopeTableParams{dimensions, magnitude, base})[0];
 }
 
 Tensor rope(Tensor x, Tensor table, bool half_split) {

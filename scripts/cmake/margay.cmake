@@ -38,7 +38,7 @@ endif()
 # (kernels, runtime/peaks.cpp) or a table of cases.
 function(margay_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/ops/([a-z0-9]+/)?(cpu|cpu_[a-z0-9_]+|cases)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/ops/([a-z0-9_]+/)?(cpu|cpu_[a-z0-9_]+|cases)\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "^${CMAKE_SOURCE_DIR}/runtime/peaks\\.cpp$")
   add_library(margay_${folder} STATIC ${sources})
   target_link_libraries(margay_${folder} PUBLIC margay_flags fmt::fmt ${ARGN})

@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "convert/quantize.h"
-#include "models/rope_permutation.h"
 #include "convert/source.h"
 #include "convert/target_type.h"
 #include "formats/tokenizer.h"
 #include "models/config.h"
+#include "models/rope_permutation.h"
 #include "tests/convert/convert_data.h"
 
 namespace margay::test {
@@ -187,7 +187,7 @@ TEST(ImportHuggingFace, DamagedWeightsAreErrors) {
     tensors.push_back(tensors[5]);
     tensors.back().name = "model.layers.0.self_attn.q_proj.bias";
   });
-  EXPECT_ERROR(import(), "model.layers.0.self_attn.q_proj.bias is not part of a Llama model");
+  EXPECT_ERROR(import(), "model.layers.0.self_attn.q_proj.bias is not part of a llama model");
   rewrite(folder, [](auto& tensors) {
     tensors.push_back(tensors[5]);
     tensors.back().name = "model.layers.0.self_attn.rotary_emb.inv_freq";
@@ -217,11 +217,13 @@ TEST(ImportHuggingFace, ConfigurationsThatAreNotThereAreNamed) {
     write_text_file(folder + "/config.json", changed.dump());
     import_huggingface(folder, out, DType::F16, 1);
   };
-  EXPECT_ERROR(with("/model_type", "mistral"), "model type 'mistral' is not there yet");
+  EXPECT_ERROR(with("/model_type", "mixtral"), "config.json: model type 'mixtral' is not supported; there are llama");
   EXPECT_ERROR(with("/architectures/0", "LlamaForSequenceClassification"), "LlamaForSequenceClassification");
   EXPECT_ERROR(with("/hidden_act", "gelu"), "'gelu'");
-  EXPECT_ERROR(with("/attention_bias", true), "attention_bias");
-  EXPECT_ERROR(with("/rope_parameters/rope_type", "yarn"), "RoPE scaling 'yarn' is not there yet");
+  EXPECT_ERROR(with("/attention_bias", true), "has no tensor model.layers.0.self_attn.q_proj.bias");
+  EXPECT_ERROR(with("/rope_parameters/rope_type", "proportional"), "RoPE scaling 'proportional' is not supported");
+  EXPECT_ERROR(with("/rope_parameters/partial_rotary_factor", 0.5), "rotating a part of each head");
+  EXPECT_ERROR(with("/num_local_experts", 8), "mixtures of experts are not supported");
   EXPECT_ERROR(with("/rope_parameters/original_max_position_embeddings", nullptr), "original_max_position_embeddings");
   EXPECT_ERROR(with("/quantization_config", {{"quant_method", "gptq"}}), "gptq");
   EXPECT_ERROR(with("/num_hidden_layers", 1000000000), "num_hidden_layers");

@@ -1,8 +1,6 @@
 // Real vocabularies and other projects' files, from ../shared/data where that is present.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -15,19 +13,6 @@
 
 namespace margay {
 namespace {
-
-// The folder an archive of ../shared/data unpacks to; empty when there is no such archive.
-std::string unpacked(const std::string& name) {
-  const std::string archive = std::string(MARGAY_SOURCE) + "/../shared/data/" + name + ".tar.xz";
-  if (!file_exists(archive)) return {};
-  const std::string folder = test::scratch(name);
-  // Unpacked aside and then moved, as tests may run at the same time.
-  const std::string aside = folder + "." + std::to_string(getpid());
-  const std::string command = "mkdir -p '" + aside + "' && tar xJf '" + archive + "' -C '" + aside + "' && { mv -T '" +
-                              aside + "' '" + folder + "' 2>/dev/null || rm -r '" + aside + "'; }";
-  if (!is_directory(folder) && std::system(command.c_str()) != 0) return {};
-  return folder;
-}
 
 std::vector<std::string> cases(const std::string& path) {
   const std::string text = read_text_file(path), mark = "\n__ggml_vocab_test__\n";
@@ -45,7 +30,7 @@ std::vector<std::string> cases(const std::string& path) {
 class RealVocabulary : public testing::TestWithParam<const char*> {};
 
 TEST_P(RealVocabulary, GivesTheExpectedIds) {
-  const std::string folder = unpacked("tokenizers");
+  const std::string folder = test::unpacked("tokenizers");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
   const std::string path = folder + "/gguf-vocab/ggml-vocab-" + GetParam() + ".gguf";
   const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(path));
@@ -68,7 +53,7 @@ TEST_P(RealVocabulary, GivesTheExpectedIds) {
 INSTANTIATE_TEST_SUITE_P(Gguf, RealVocabulary, testing::Values("gpt-2", "falcon", "starcoder", "deepseek-coder"));
 
 TEST(SharedData, SentencePieceIsRefusedByName) {
-  const std::string folder = unpacked("tokenizers");
+  const std::string folder = test::unpacked("tokenizers");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
   const GgufFile file(folder + "/gguf-vocab/ggml-vocab-llama-spm.gguf");
   EXPECT_EQ(file.strings("tokenizer.ggml.tokens").size(), 32000u);
@@ -76,7 +61,7 @@ TEST(SharedData, SentencePieceIsRefusedByName) {
 }
 
 TEST(SharedData, PhiTokenizerJson) {
-  const std::string folder = unpacked("tokenizers");
+  const std::string folder = test::unpacked("tokenizers");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/tokenizers.tar.xz";
   const Tokenizer tokenizer = Tokenizer::from_huggingface(folder + "/phi-2");
   const std::string text = "def f(x):\n        return x  # \t\u4f60\u597d <|endoftext|>";
@@ -86,7 +71,7 @@ TEST(SharedData, PhiTokenizerJson) {
 }
 
 TEST(SharedData, FilesOfOtherProjects) {
-  const std::string folder = unpacked("parser-inputs");
+  const std::string folder = test::unpacked("parser-inputs");
   if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/parser-inputs.tar.xz";
   const Safetensors layers(folder + "/burn/safetensors-tests/tests/multi_layer/multi_layer.safetensors");
   EXPECT_FALSE(layers.tensors().empty());
