@@ -2,9 +2,10 @@
 
 namespace margay {
 namespace cpu {
-#define MARGAY_TABLE(isa)             \
-  namespace isa {                     \
-  extern const Kernel kernel_table[]; \
+#define MARGAY_TABLE(isa)               \
+  namespace isa {                       \
+  extern const Kernel kernel_table[];   \
+  Quantizer find_quantizer(DType type); \
   }
 MARGAY_TABLE(generic)
 #ifdef MARGAY_HAS_avx2
@@ -15,24 +16,37 @@ MARGAY_TABLE(avx512vnni)
 #undef MARGAY_TABLE
 }  // namespace cpu
 
-const Kernel* cpu_kernels(Isa isa) {
-  require(isa_available(isa), "this machine has no {}", isa_name(isa));
-  switch (isa) {
-    case Isa::kGeneric:
-      return cpu::generic::kernel_table;
+namespace {
+
+struct Backend {
+  Isa isa;
+  const Kernel* kernels;
+  Quantizer (*find_quantizer)(DType type);
+};
+#define MARGAY_BACKEND(id, isa) {Isa::id, cpu::isa::kernel_table, cpu::isa::find_quantizer},
+const Backend kBackends[] = {MARGAY_BACKEND(kGeneric, generic)
 #ifdef MARGAY_HAS_avx2
-    case Isa::kAvx2:
-      return cpu::avx2::kernel_table;
-    case Isa::kAvx512:
-      return cpu::avx512::kernel_table;
-    case Isa::kAvx512Vnni:
-      return cpu::avx512vnni::kernel_table;
-#else
-    default:
-      break;
+                                 MARGAY_BACKEND(kAvx2, avx2) MARGAY_BACKEND(kAvx512, avx512)
+                                     MARGAY_BACKEND(kAvx512Vnni, avx512vnni)
 #endif
-  }
+};
+#undef MARGAY_BACKEND
+
+const Backend& backend(Isa isa) {
+  require(isa_available(isa), "this machine has no {}", isa_name(isa));
+  for (const Backend& row : kBackends)
+    if (row.isa == isa) return row;
   fail("this build has no kernels for {}", isa_name(isa));
+}
+
+}  // namespace
+
+const Kernel* cpu_kernels(Isa isa) { return backend(isa).kernels; }
+
+Quantizer cpu_quantizer(Isa isa, DType type) {
+  const Quantizer found = backend(isa).find_quantizer(type);
+  require(found != nullptr, "{} is no type of blocks", type_name(type));
+  return found;
 }
 
 }  // namespace margay
