@@ -63,9 +63,10 @@ struct RowResult {
   int64_t bad = -1;  // a column where the source or the result is not finite
 };
 
-RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers) {
+RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers,
+                      Isa isa) {
   read_row(job, row, n, buffers);
-  quantize_row(job.to, buffers.values.data(), out, n);
+  quantize_row(job.to, buffers.values.data(), out, n, job.importance, isa);
   buffers.back.resize(static_cast<size_t>(n));
   dequantize_row(job.to, out, buffers.back.data(), n);
   RowResult result;
@@ -99,11 +100,10 @@ class Stream {
     const int64_t columns = job.shape.back();
     int64_t elements = 1;
     for (const int64_t dimension : job.shape) elements *= dimension;
-    TypeTotal& total = report_.types[job.to];
-    total.tensors += 1;
-    if (elements == 0) return;
-    const int64_t rows = elements / columns, row_out = row_bytes(job.to, columns),
-                  step = std::max<int64_t>(1, kChunkBytes / row_out);
+    TypeTotal total;
+    total.tensors = 1;
+    const int64_t rows = elements > 0 ? elements / columns : 0, row_out = row_bytes(job.to, columns),
+                  step = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row_out));
     for (int64_t begin = 0; begin < rows; begin += step) {
       throw_if_interrupted();
       const int64_t count = std::min(step, rows - begin);
@@ -118,6 +118,8 @@ class Stream {
       total.bytes += bytes;
       progress_.advance(static_cast<int64_t>(bytes));
     }
+    report_.types[job.to] += total;
+    report_.rows.push_back({job.name, job.from, job.to, total});
   }
 
  private:
@@ -136,7 +138,8 @@ class Stream {
         std::byte* out = chunk_.data() + i * row_out;
         if (job.from == job.to) std::memcpy(out, row, static_cast<size_t>(row_out));
         else
-          results_[static_cast<size_t>(i)] = convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)]);
+          results_[static_cast<size_t>(i)] =
+              convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)], isa_);
       }
     });
     if (job.from == job.to) return;
@@ -151,6 +154,7 @@ class Stream {
   }
 
   Team team_;
+  const Isa isa_ = chosen_isa();
   std::vector<RowBuffers> buffers_;
   std::vector<std::byte> chunk_;
   std::vector<RowResult> results_;
@@ -175,6 +179,15 @@ void check_disk(const std::string& out, uint64_t bytes) {
 
 double TypeTotal::rms_error() const {
   return converted > 0 ? std::sqrt(squared_error / static_cast<double>(converted)) : 0;
+}
+
+TypeTotal& TypeTotal::operator+=(const TypeTotal& other) {
+  tensors += other.tensors;
+  bytes += other.bytes;
+  converted += other.converted;
+  squared_error += other.squared_error;
+  squared += other.squared;
+  return *this;
 }
 
 double TypeTotal::relative_error() const { return squared > 0 ? std::sqrt(squared_error / squared) : 0; }
