@@ -90,7 +90,7 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   TargetJobs jobs(options, facts, report);
   for (const TensorName& name : names) {
     const TensorEntry& tensor = source.tensor(name.source);
-    jobs.add({name.target, name.shape, tensor.dtype, tensor.dtype, tensor.data, name.rope ? config.head_dim : 0});
+    jobs.add({name.target, name.shape, tensor.dtype, tensor.dtype, tensor.data, name.rope ? config.head_dim : 0, true});
   }
   if (!factors.empty())
     jobs.add({"rope_freqs.weight", {static_cast<int64_t>(factors.size())}, DType::F32, DType::F32, as_bytes(factors)});

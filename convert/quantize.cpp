@@ -52,7 +52,7 @@ ConvertReport quantize_gguf(const std::string& in, const std::string& out, const
   ConvertReport report;
   TargetJobs jobs(options, facts_of(file, options), report);
   for (const TensorEntry& tensor : file.tensors())
-    jobs.add({tensor.name, tensor.shape, tensor.dtype, tensor.dtype, tensor.data});
+    jobs.add({tensor.name, tensor.shape, tensor.dtype, tensor.dtype, tensor.data, 0, true});
   jobs.write(writer, out, threads);
   const auto twice = std::count_if(report.rows.begin(), report.rows.end(), [](const TensorTotal& row) {
     return row.from != row.to && type_info(row.from).quantized;

@@ -115,6 +115,10 @@ class Stream {
         convert_chunk(job, begin, count, columns, total);
         sink(chunk_.data(), bytes);
       }
+      if (job.mapped) {
+        const int64_t row_in = row_bytes(job.from, columns);
+        release_pages(job.data + begin * row_in, static_cast<size_t>(count * row_in));
+      }
       total.bytes += bytes;
       progress_.advance(static_cast<int64_t>(bytes));
     }

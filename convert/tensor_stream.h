@@ -16,8 +16,9 @@ struct TensorJob {
   std::string name;
   std::vector<int64_t> shape;  // row-major
   DType from = DType::F32, to = DType::F32;
-  const std::byte* data = nullptr;    // of the source; may be unaligned, must live until the file is written
-  int64_t rope_head = 0;              // head_dim where rows change from half-split to interleaved RoPE order, else 0
+  const std::byte* data = nullptr;  // of the source; may be unaligned, must live until the file is written
+  int64_t rope_head = 0;            // head_dim where rows change from half-split to interleaved RoPE order, else 0
+  bool mapped = false;  // data is a mapped file's: its pages are let go once they are written (release_pages())
   const float* importance = nullptr;  // of the columns, for types whose quantizers weigh (ops/quant/convert.h)
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "convert/import_huggingface.h"
 #include "convert/target_type.h"
 #include "tests/convert/convert_data.h"
@@ -277,6 +278,21 @@ TEST(Quantize, QuantizingTwiceIsNoted) {
   EXPECT_EQ(back.types.at(DType::F32).squared_error, 0);
   const GgufFile narrow(in), wide(scratch("back.gguf"));
   for (const TensorEntry& tensor : narrow.tensors()) EXPECT_EQ(values(tensor), values(wide.tensor(tensor.name)));
+}
+
+// Pages of the source go as they have been written: the peak is far below its 128 MiB.
+TEST(Quantize, MemoryDoesNotGrowWithTheModel) {
+#if defined(MARGAY_SANITIZED)
+  GTEST_SKIP() << "sanitizers keep memory of their own";
+#endif
+  const std::string in =
+      make_gguf("large.gguf", {{"a.weight", DType::F32, {8192, 2048}}, {"b.weight", DType::F32, {8192, 2048}}});
+  if (!reset_peak_resident()) GTEST_SKIP() << "the system does not count the peak anew";
+  const int64_t before = peak_resident_bytes();
+  quantize(in, scratch("large-q8.gguf"), DType::Q8_0);
+  EXPECT_LT(peak_resident_bytes() - before, int64_t{64} << 20);
+  fs::remove(in);
+  fs::remove(scratch("large-q8.gguf"));
 }
 
 TEST(Quantize, FallsBackWhereBlocksDoNotFit) {
