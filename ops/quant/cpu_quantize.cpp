@@ -120,7 +120,7 @@ struct SuperBlocks {
   static constexpr int kLow = Block::kScaleLow, kHigh = Block::kScaleHigh;
 
   explicit MARGAY_MEMBER SuperBlocks(B& of) : batch(of) {
-    for (float& value : least) value = 3e38f;
+    for (float& value : least) value = -1;
   }
 
   // Takes a half (two) for each block where it (they) and the integers near target / half leave less error than what is
@@ -138,8 +138,10 @@ struct SuperBlocks {
     for (int b = 0; b < kBlocks; ++b) {
       float sum = 0;
       for (int g = b * kGroups; g < (b + 1) * kGroups; ++g) sum += error[g];
-      if (!(sum < least[b])) continue;
-      least[b] = sum;
+      if (least[b] >= 0 && !(sum < least[b])) continue;
+      // A half that is infinite stays: the weights are too large for the type, and that must be seen.
+      const int first = b * kGroups;
+      least[b] = d[first] - d[first] + m[first] - m[first] == 0 ? sum : 0;
       batch.parts[b].d = half[b], batch.parts[b].m = half_m[b];
       for (int g = b * kGroups; g < (b + 1) * kGroups; ++g) {
         integer[g] = s[g], integer_shift[g] = t[g];
@@ -203,7 +205,7 @@ struct SuperBlocks {
   }
 
   B& batch;
-  float least[kBlocks];
+  float least[kBlocks];  // error of what is there; -1: nothing yet
   alignas(64) float integer[kLanes] = {}, integer_shift[kLanes] = {}, real[kLanes] = {}, real_shift[kLanes] = {};
 };
 

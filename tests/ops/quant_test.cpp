@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -142,6 +143,13 @@ TEST_P(QuantType, ZerosAndConstantsAndBrokenNumbers) {
     x[3] = broken;
     round_trip(GetParam(), x);  // finite or not, no crash
     round_trip(GetParam(), std::vector<float>(256, broken));
+  }
+  // What is too large must not become something else: converting checks for this.
+  for (const float large : {1e20f, -1e20f, 3e38f}) {
+    std::vector<float> x(512, 1.f);
+    x[300] = large;
+    const std::vector<float> y = round_trip(GetParam(), x);
+    EXPECT_TRUE(std::any_of(y.begin() + 256, y.end(), [](float v) { return !std::isfinite(v); })) << large;
   }
 }
 
