@@ -94,6 +94,13 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void release_pages(const void* data, size_t bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page,
+                  end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 MemoryFile::MemoryFile() : fd_(memfd_create("margay", MFD_CLOEXEC)), path_(fmt::format("/proc/self/fd/{}", fd_)) {
   require(fd_ >= 0, "cannot create a file in memory: {}", std::strerror(errno));
 }

@@ -40,6 +40,10 @@ class MappedFile {
   std::string path_;
 };
 
+// Lets go of the whole pages in [data, data + bytes) of a MappedFile without huge pages: they leave this process's memory
+// and come back from the file when they are read again.
+void release_pages(const void* data, size_t bytes);
+
 // A file without a name, in memory: gone with this object and all its mappings. path() opens it as any other file.
 class MemoryFile {
  public:

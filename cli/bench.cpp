@@ -52,7 +52,7 @@ SyntheticOptions synthetic_of(const Options& options) {
 std::string make_model(const Options& options, std::optional<MemoryFile>& memory) {
   const SyntheticOptions synthetic = synthetic_of(options);
   const auto bytes = static_cast<int64_t>(synthetic_bytes(synthetic));
-  fmt::print(stderr, "making {} of {} with random weights: {} ...\n", options.shape, type_name(synthetic.type),
+  fmt::print(stderr, "making {} of {} with random weights: {} ...\n", options.shape, synthetic.type.name,
              amount_text(static_cast<double>(bytes), "B"));
   if (!options.write.empty()) {
     check_output(options.write, {});
@@ -62,7 +62,7 @@ std::string make_model(const Options& options, std::optional<MemoryFile>& memory
   const int64_t available = available_memory();
   require(available == 0 || bytes < available,
           "{} of {} needs {}, {} of memory are available; --write FILE puts it on disk", options.shape,
-          type_name(synthetic.type), amount_text(static_cast<double>(bytes), "B"),
+          synthetic.type.name, amount_text(static_cast<double>(bytes), "B"),
           amount_text(static_cast<double>(available), "B"));
   memory.emplace();
   stream_synthetic(synthetic, [&](const void* data, size_t size) { memory->write(data, size); });
@@ -73,7 +73,7 @@ Subject open_subject(const Options& options, const std::string& path) {
   Subject subject;
   subject.name = options.shape.empty() ? path
                                        : fmt::format("{}{} {}", options.shape, options.linear ? " linear" : "",
-                                                     type_name(target_type(options.type)));
+                                                     target_type(options.type).name);
   reset_peak_resident();
   const auto start = std::chrono::steady_clock::now();
   subject.model = std::make_unique<Model>(path, options.map);

@@ -15,21 +15,21 @@ namespace {
 
 struct Options {
   std::string source, out, type;
-  std::vector<std::string> tensor_types;
+  TargetFlags target;
   int threads = 1;
   bool json = false;
 };
 
 void convert(const Options& options) {
   set_progress_quiet(options.json);
-  const DType type = options.type.empty() ? default_type(options.source) : target_type(options.type);
+  const ModelType type = options.type.empty() ? default_type(options.source) : target_type(options.type);
   if (options.type.empty() && !options.json)
-    fmt::print(stderr, "{}: writing {} (the {}; --type chooses another)\n", options.source, type_name(type),
-               type == DType::Q8_0 ? "default" : "source's own type");
-  print_convert_report(
-      options.out,
-      convert_model(options.source, options.out, type, options.threads, tensor_types(options.tensor_types)),
-      options.json);
+    fmt::print(stderr, "{}: writing {} (the {}; --type chooses another)\n", options.source, type.name,
+               type.type == DType::Q8_0 ? "default" : "source's own type");
+  ImportanceMatrix matrix;
+  const ConvertReport report =
+      convert_model(options.source, options.out, target_options(type, options.target, matrix), options.threads);
+  print_convert_report(options.out, report, options.json, options.target.per_tensor);
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ void add_convert(CLI::App& app) {
                  "type of the weights (below), in any case of letters; default: the source's own 16-bit type, or q8_0")
       ->type_name("TYPE")
       ->check(check_type_name);
-  add_tensor_types(app, options->tensor_types);
+  add_target_flags(app, options->target);
   add_threads(app, options->threads);
   add_json(app, options->json, "the report as one JSON object on standard output; no progress");
   app.footer(std::string(kTypesHelp) +

@@ -24,6 +24,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"convert", "a Hugging Face model to GGUF", add_convert},
     {"quantize", "a GGUF model to another type", add_quantize},
+    {"imatrix", "what matters most in a model's weights, for quantize", add_imatrix},
     {"linearize", "softmax attention to linear attention: trains, merges, quantizes, measures", add_linearize},
     {"run", "continue a text", add_run},
     {"perplexity", "how well a model predicts a text", add_perplexity},

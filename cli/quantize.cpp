@@ -15,16 +15,17 @@ namespace {
 
 struct Options {
   std::string in, out, type;
-  std::vector<std::string> tensor_types;
+  TargetFlags target;
   int threads = 1;
   bool json = false;
 };
 
 void quantize(const Options& options) {
   set_progress_quiet(options.json);
-  const ConvertReport report = quantize_gguf(options.in, options.out, target_type(options.type), options.threads,
-                                             tensor_types(options.tensor_types));
-  print_convert_report(options.out, report, options.json);
+  ImportanceMatrix matrix;
+  const ConvertReport report = quantize_gguf(
+      options.in, options.out, target_options(target_type(options.type), options.target, matrix), options.threads);
+  print_convert_report(options.out, report, options.json, options.target.per_tensor);
 }
 
 }  // namespace
@@ -40,12 +41,14 @@ void add_quantize(CLI::App& app) {
   app.add_option("TYPE", options->type, "type of the weights (below), in any case of letters")
       ->required()
       ->check(check_type_name);
-  add_tensor_types(app, options->tensor_types);
+  add_target_flags(app, options->target);
   add_threads(app, options->threads);
   add_json(app, options->json, "the report as one JSON object on standard output; no progress");
-  app.footer(std::string(kTypesHelp) +
-             "Example:\n"
-             "  margay quantize llama-1b-f16.gguf llama-1b-q4.gguf q4_0\n");
+  app.footer(
+      std::string(kTypesHelp) +
+      "Example:\n"
+      "  margay quantize llama-1b-f16.gguf llama-1b-q4.gguf q4_0\n"
+      "  margay quantize llama-1b-f16.gguf llama-1b-q4.gguf q4_k_m --imatrix llama-1b-imatrix.gguf --per-tensor\n");
   app.callback([options] { quantize(*options); });
 }
 

@@ -68,8 +68,8 @@ ConvertReport write_model(const std::string& path, const GgufFile& base, const M
   GgufWriter writer;
   copy_renamed(writer, base, edit);
   write_model_config(writer, edit.config, edit.linear);
-  report.type = main_type(jobs);
-  if (const auto file_type = gguf_file_type(report.type)) writer.set("general.file_type", *file_type);
+  const DType most = main_type(jobs);
+  if (gguf_file_type(most)) report.type = most, writer.set("general.file_type", report.type.file_type);
   for (const auto& [key, value] : edit.metadata) writer.set(key, value);
   write_tensors(writer, path, jobs, threads, report);
   return report;

@@ -62,9 +62,8 @@ DType huggingface_type(const std::string& folder) {
   return most;
 }
 
-ConvertReport import_huggingface(const std::string& folder, const std::string& out, DType type, int threads,
-                                 const std::vector<TensorType>& overrides) {
-  require(gguf_file_type(type).has_value(), "{}: models of type {} cannot be written yet", out, type_name(type));
+ConvertReport import_huggingface(const std::string& folder, const std::string& out, const TargetOptions& options,
+                                 int threads) {
   check_folder(folder);
   check_output(out, input_files(folder));
   const HfConfig hf(folder);
@@ -84,31 +83,24 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   writer.set("general.architecture", config.architecture);  // GGUF's first key
   writer.set("general.type", "model");
   writer.set("general.name", folder_name(folder));
-  writer.set("general.file_type", *gguf_file_type(type));
-  writer.set("general.quantization_version", uint32_t{2});
   write_model_config(writer, config, {});
   tokenizer.to_gguf(writer);
 
   ConvertReport report;
-  report.type = type;
-  std::vector<TensorJob> jobs;
+  const ModelFacts facts{tied, config.layers, config.heads / config.kv_heads, options.importance != nullptr};
+  TargetJobs jobs(options, facts, report);
   for (const TensorName& name : names) {
     const TensorEntry& tensor = source.tensor(name.source);
-    const TargetChoice choice = choose_type(name.target, name.shape, type, tied, config.layers, overrides);
-    report.fallbacks += choice.fallback;
-    if (choice.better)
-      report.notes.push_back(
-          fmt::format("{} is {}: the output head keeps more bits", name.target, type_name(choice.type)));
-    jobs.push_back(
-        {name.target, name.shape, tensor.dtype, choice.type, tensor.data, name.rope ? config.head_dim : 0, name.plus});
+    jobs.add({name.target, name.shape, tensor.dtype, tensor.dtype, tensor.data, name.rope ? config.head_dim : 0,
+              name.plus, true});
   }
   for (const RopeFactors& factors : read.rope_factors)
-    jobs.push_back({factors.tensor,
-                    {static_cast<int64_t>(factors.values.size())},
-                    DType::F32,
-                    DType::F32,
-                    as_bytes(factors.values)});
-  write_tensors(writer, out, jobs, threads, report);
+    jobs.add({factors.tensor,
+              {static_cast<int64_t>(factors.values.size())},
+              DType::F32,
+              DType::F32,
+              as_bytes(factors.values)});
+  jobs.write(writer, out, threads);
   return report;
 }
 

@@ -3,16 +3,15 @@
 #include <string>
 
 #include "base/dtype.h"
-#include "convert/target_type.h"
-#include "convert/tensor_stream.h"
+#include "convert/target_jobs.h"
 
 namespace margay {
 
 // Converts a folder with config.json, model.safetensors (or its index and shards) and tokenizer.json. Streams: memory
 // does not grow with the model. Throws Error in one line on anything missing, damaged or not there yet; `out` is then
 // as it was.
-ConvertReport import_huggingface(const std::string& folder, const std::string& out, DType type, int threads,
-                                 const std::vector<TensorType>& overrides = {});
+ConvertReport import_huggingface(const std::string& folder, const std::string& out, const TargetOptions& options,
+                                 int threads);
 
 // The type that most of the checkpoint's weights have: BF16, F16, F32 or F64.
 DType huggingface_type(const std::string& folder);

@@ -200,7 +200,6 @@ void Pipeline::adapt() {
 }
 
 void Pipeline::write() {
-  const auto wanted = [&](DType own) { return options_.type.value_or(own); };
   ModelEdit edit;
   edit.config = base_->config;
   edit.linear = linear_;
@@ -214,7 +213,7 @@ void Pipeline::write() {
         if (!a) continue;
         const WeightRef& weight = base_->weights.get(name, make_shape({-1, -1}));
         merged.push_back(merged_weight(weight, *a, adapters_.get(name + ".lora_b"), options_.lora.scale()));
-        edit.tensors[name] = {{weight.shape, DType::F32, merged.back().data()}, wanted(weight.dtype)};
+        edit.tensors[name] = {{weight.shape, DType::F32, merged.back().data()}, weight.dtype};
       }
   }
   for (const auto& map : maps_.all()) edit.tensors[map->name] = {{map->shape, DType::F32, map->values()}, DType::F32};
@@ -233,11 +232,13 @@ void Pipeline::write() {
         fmt::format("perplexity ({}) base {:.3f}, after transfer {:.3f}, linearized {:.3f}, window branch only {:.3f}",
                     report_.protocol, report_.base_ppl, report_.transfer_ppl, report_.ppl, report_.window_only_ppl));
   if (options_.type) {
+    edit.metadata.emplace_back("general.file_type", GgufValue::of(options_.type->file_type));
     // Another type than the base's: every weight of the base is converted once, the merged ones from float32.
-    const bool tied = base_->file.find("output.weight") == nullptr;
+    const ModelFacts facts{base_->file.find("output.weight") == nullptr, base_->config.layers,
+                           base_->config.heads / base_->config.kv_heads};
     for (const auto& [name, weight] : base_->weights.all()) {
       const std::vector<int64_t> shape(weight.shape.dim, weight.shape.dim + weight.shape.rank);
-      const DType type = choose_type(name, shape, *options_.type, tied, base_->config.layers).type;
+      const DType type = choose_type(name, shape, *options_.type, facts).type;
       edit.tensors.try_emplace(name, EditedTensor{weight, type}).first->second.wanted = type;
     }
   }

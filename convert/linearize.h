@@ -19,7 +19,7 @@ struct LinearizeOptions {
   std::string data;        // training text
   std::string evaluation;  // held-out text to measure on; empty: the last part of the training text, which is then not
                            // trained on
-  std::optional<DType> type;  // of the output; none: the base's
+  std::optional<ModelType> type;  // of the output; none: the base's
   std::string feature_map = "hedgehog";
   int64_t feature_dim = 0;  // 0: head_dim
   int64_t window = 64;

@@ -9,12 +9,6 @@
 namespace margay {
 namespace {
 
-// Integers and the like are no weights: copied as they are.
-bool is_weight(DType type) {
-  return type_info(type).quantized || type == DType::F32 || type == DType::F16 || type == DType::BF16 ||
-         type == DType::F64;
-}
-
 DType most_bytes(const GgufFile& file) {
   std::map<DType, uint64_t> bytes;
   DType most = DType::F32;
@@ -23,43 +17,51 @@ DType most_bytes(const GgufFile& file) {
   return most;
 }
 
+// Query heads that share a key/value head, at most, of any architecture.
+int64_t heads_per_kv(const GgufFile& file) {
+  const auto most = [&](const char* key) -> int64_t {
+    const GgufMetadata* entry =
+        file.find_metadata(std::string(file.string_or("general.architecture", "")) + ".attention." + key);
+    if (!entry) return 0;
+    if (entry->type != GgufType::Array) return static_cast<int64_t>(file.u64(entry->key));
+    int64_t largest = 0;  // one a layer
+    for (const int64_t value : file.integers(entry->key)) largest = std::max(largest, value);
+    return largest;
+  };
+  const int64_t heads = most("head_count"), shared = most("head_count_kv");
+  return shared > 0 ? heads / shared : 1;
+}
+
+ModelFacts facts_of(const GgufFile& file, const TargetOptions& options) {
+  ModelFacts facts;
+  facts.tied = file.find("output.weight") == nullptr;
+  for (const TensorEntry& tensor : file.tensors()) facts.layers = std::max(facts.layers, layer_of(tensor.name) + 1);
+  facts.heads_per_kv = heads_per_kv(file);
+  facts.importance = options.importance != nullptr;
+  return facts;
+}
+
 }  // namespace
 
-ConvertReport quantize_gguf(const std::string& in, const std::string& out, DType type, int threads,
-                            const std::vector<TensorType>& overrides) {
-  const auto file_type = gguf_file_type(type);
-  require(file_type.has_value(), "{}: models of type {} cannot be written yet", out, type_name(type));
+ConvertReport quantize_gguf(const std::string& in, const std::string& out, const TargetOptions& options, int threads) {
   const GgufFile file(in);
   check_output(out, {in});
 
   GgufWriter writer;
   writer.copy_metadata(file, [](std::string_view) { return true; });
-  writer.set("general.file_type", *file_type);
-  writer.set("general.quantization_version", uint32_t{2});
-
   ConvertReport report;
-  report.type = type;
-  const bool tied = file.find("output.weight") == nullptr;
-  int64_t layers = 0;
-  for (const TensorEntry& tensor : file.tensors()) layers = std::max(layers, layer_of(tensor.name) + 1);
-  int64_t twice = 0;  // tensors quantized a second time
-  std::vector<TensorJob> jobs;
-  for (const TensorEntry& tensor : file.tensors()) {
-    TargetChoice choice = choose_type(tensor.name, tensor.shape, type, tied, layers, overrides);
-    if (!is_weight(tensor.dtype)) choice = {tensor.dtype};
-    twice += choice.type != tensor.dtype && type_info(tensor.dtype).quantized;
-    report.fallbacks += choice.fallback;
-    if (choice.better)
-      report.notes.push_back(
-          fmt::format("{} is {}: the output head keeps more bits", tensor.name, type_name(choice.type)));
-    jobs.push_back({tensor.name, tensor.shape, tensor.dtype, choice.type, tensor.data});
-  }
+  TargetJobs jobs(options, facts_of(file, options), report);
+  for (const TensorEntry& tensor : file.tensors())
+    jobs.add({tensor.name, tensor.shape, tensor.dtype, tensor.dtype, tensor.data, 0, 0, true});
+  jobs.write(writer, out, threads);
+  const auto twice = std::count_if(report.rows.begin(), report.rows.end(), [](const TensorTotal& row) {
+    return row.from != row.to && type_info(row.from).quantized;
+  });
   if (twice)
     report.notes.push_back(
         fmt::format("{} of {} tensors were quantized already: their first loss stays; start from the "
                     "F16, BF16 or F32 model where you have it",
                     twice, file.tensors().size()));
-  write_tensors(writer, out, jobs, threads, report);
   return report;
 }
 
@@ -74,13 +76,12 @@ DType default_type(const std::string& source) {
   return own == DType::BF16 || own == DType::F16 ? own : DType::Q8_0;
 }
 
-ConvertReport convert_model(const std::string& source, const std::string& out, std::optional<DType> type, int threads,
-                            const std::vector<TensorType>& overrides) {
+ConvertReport convert_model(const std::string& source, const std::string& out, const TargetOptions& options,
+                            int threads) {
   const SourceKind kind = detect_source(source);
   require(kind != SourceKind::kSafetensors, "{}: give the whole model folder, not only its weights", source);
-  const DType wanted = type ? *type : default_type(source);
-  return kind == SourceKind::kGguf ? quantize_gguf(source, out, wanted, threads, overrides)
-                                   : import_huggingface(source, out, wanted, threads, overrides);
+  return kind == SourceKind::kGguf ? quantize_gguf(source, out, options, threads)
+                                   : import_huggingface(source, out, options, threads);
 }
 
 }  // namespace margay

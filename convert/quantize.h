@@ -1,23 +1,20 @@
 // GGUF to GGUF in another type.
 #pragma once
-#include <optional>
 #include <string>
 
 #include "base/dtype.h"
-#include "convert/target_type.h"
-#include "convert/tensor_stream.h"
+#include "convert/target_jobs.h"
 
 namespace margay {
 
 // Writes every tensor of `in` in the type that choose_type() gives it and copies all metadata but general.file_type.
 // Works for softmax and linearized models of any architecture. Weights that are quantized already are dequantized
 // first, which the report notes.
-ConvertReport quantize_gguf(const std::string& in, const std::string& out, DType type, int threads,
-                            const std::vector<TensorType>& overrides = {});
+ConvertReport quantize_gguf(const std::string& in, const std::string& out, const TargetOptions& options, int threads);
 
-// A Hugging Face folder or a GGUF file to GGUF. Without a type: default_type(source).
-ConvertReport convert_model(const std::string& source, const std::string& out, std::optional<DType> type, int threads,
-                            const std::vector<TensorType>& overrides = {});
+// A Hugging Face folder or a GGUF file to GGUF.
+ConvertReport convert_model(const std::string& source, const std::string& out, const TargetOptions& options,
+                            int threads);
 
 // The source's own type where margay writes it (BF16 and F16 checkpoints; any such GGUF), else Q8_0.
 DType default_type(const std::string& source);

@@ -82,12 +82,9 @@ class Synthesis {
         linear_(linear_of(config_, options.linear)),
         factors_(rope_factors_of(shape_)),
         random_(options.seed) {
-    const auto file_type = gguf_file_type(options.type);
-    require(file_type.has_value(), "{}: models of type {} cannot be written yet", options.shape,
-            type_name(options.type));
     write_model_config(writer_, config_, linear_);
     writer_.set("general.name", fmt::format("{}, random weights", options.shape));
-    writer_.set("general.file_type", *file_type);
+    writer_.set("general.file_type", options.type.file_type);
     writer_.set("general.quantization_version", uint32_t{2});
     for (const TensorName& tensor : hf_tensors(hf_model("llama"), config_, {.tied = shape_.tied}))
       add(tensor.target, tensor.shape);
@@ -111,7 +108,8 @@ class Synthesis {
 
  private:
   void add(const std::string& name, const std::vector<int64_t>& shape) {
-    writer_.add_tensor(name, choose_type(name, shape, options_.type, shape_.tied).type, shape);
+    const ModelFacts facts{shape_.tied, shape_.layers, shape_.heads / shape_.kv_heads};
+    writer_.add_tensor(name, choose_type(name, shape, options_.type, facts).type, shape);
   }
 
   void add_maps() {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/dtype.h"
+#include "convert/target_type.h"
 #include "models/config.h"
 
 namespace margay {
@@ -22,8 +22,8 @@ const SyntheticShape& synthetic_shape(const std::string& name);  // throws Error
 
 struct SyntheticOptions {
   std::string shape;
-  DType type = DType::Q4_0;  // of most weights; choose_type() says which tensor gets what, as in a converted model
-  bool linear = false;       // all layers linearized: terraced window of 64, a Hedgehog map of head_dim columns a head
+  ModelType type = DType::Q4_0;  // choose_type() says which tensor gets what, as in a converted model
+  bool linear = false;  // all layers linearized: terraced window of 64, a Hedgehog map of head_dim columns a head
   uint64_t seed = 1;
 };
 

@@ -65,11 +65,12 @@ struct RowResult {
   int64_t bad = -1;  // a column where the source or the result is not finite
 };
 
-RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers) {
+RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers,
+                      Isa isa) {
   read_row(job, row, n, buffers);
   if (job.plus != 0)
     for (float& value : buffers.values) value += job.plus;
-  quantize_row(job.to, buffers.values.data(), out, n);
+  quantize_row(job.to, buffers.values.data(), out, n, job.importance, isa);
   buffers.back.resize(static_cast<size_t>(n));
   dequantize_row(job.to, out, buffers.back.data(), n);
   RowResult result;
@@ -104,11 +105,10 @@ class Stream {
     const int64_t columns = job.rope_head != 0 && job.shape.size() == 1 ? 1 : job.shape.back();
     int64_t elements = 1;
     for (const int64_t dimension : job.shape) elements *= dimension;
-    TypeTotal& total = report_.types[job.to];
-    total.tensors += 1;
-    if (elements == 0) return;
-    const int64_t rows = elements / columns, row_out = row_bytes(job.to, columns),
-                  step = std::max<int64_t>(1, kChunkBytes / row_out);
+    TypeTotal total;
+    total.tensors = 1;
+    const int64_t rows = elements > 0 ? elements / columns : 0, row_out = row_bytes(job.to, columns),
+                  step = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row_out));
     for (int64_t begin = 0; begin < rows; begin += step) {
       throw_if_interrupted();
       const int64_t count = std::min(step, rows - begin);
@@ -120,9 +120,15 @@ class Stream {
         convert_chunk(job, begin, count, columns, total);
         sink(chunk_.data(), bytes);
       }
+      if (job.mapped) {
+        const int64_t row_in = row_bytes(job.from, columns);
+        release_pages(job.data + begin * row_in, static_cast<size_t>(count * row_in));
+      }
       total.bytes += bytes;
       progress_.advance(static_cast<int64_t>(bytes));
     }
+    report_.types[job.to] += total;
+    report_.rows.push_back({job.name, job.from, job.to, total});
   }
 
  private:
@@ -141,7 +147,8 @@ class Stream {
         std::byte* out = chunk_.data() + i * row_out;
         if (is_copy(job)) std::memcpy(out, row, static_cast<size_t>(row_out));
         else
-          results_[static_cast<size_t>(i)] = convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)]);
+          results_[static_cast<size_t>(i)] =
+              convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)], isa_);
       }
     });
     if (is_copy(job)) return;
@@ -156,6 +163,7 @@ class Stream {
   }
 
   Team team_;
+  const Isa isa_ = chosen_isa();
   std::vector<RowBuffers> buffers_;
   std::vector<std::byte> chunk_;
   std::vector<RowResult> results_;
@@ -180,6 +188,15 @@ void check_disk(const std::string& out, uint64_t bytes) {
 
 double TypeTotal::rms_error() const {
   return converted > 0 ? std::sqrt(squared_error / static_cast<double>(converted)) : 0;
+}
+
+TypeTotal& TypeTotal::operator+=(const TypeTotal& other) {
+  tensors += other.tensors;
+  bytes += other.bytes;
+  converted += other.converted;
+  squared_error += other.squared_error;
+  squared += other.squared;
+  return *this;
 }
 
 double TypeTotal::relative_error() const { return squared > 0 ? std::sqrt(squared_error / squared) : 0; }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "convert/target_type.h"
 #include "formats/gguf.h"
 
 namespace margay {
@@ -18,9 +19,11 @@ struct TensorJob {
   const std::byte* data = nullptr;  // of the source; may be unaligned, must live until the file is written
   int64_t rope_head = 0;  // head_dim where rows (elements of a vector) change from half-split to interleaved RoPE order
   float plus = 0;         // added to every element: Gemma's norm weights hold w, GGUF's 1 + w
+  bool mapped = false;    // data is a mapped file's: its pages are let go once they are written (release_pages())
+  const float* importance = nullptr;  // of the columns, for types whose quantizers weigh (ops/quant/convert.h)
 };
 
-// What was written, by type.
+// What was written, of one type or one tensor.
 struct TypeTotal {
   int64_t tensors = 0;
   uint64_t bytes = 0;
@@ -29,15 +32,23 @@ struct TypeTotal {
 
   double rms_error() const;       // root mean square of what the conversion changed
   double relative_error() const;  // the same over the root mean square of the weights
+  TypeTotal& operator+=(const TypeTotal& other);
+};
+
+struct TensorTotal {
+  std::string name;
+  DType from = DType::F32, to = DType::F32;
+  TypeTotal total;
 };
 
 struct ConvertReport {
-  DType type = DType::F32;           // that was asked for
+  ModelType type = DType::F32;       // that was asked for
   int64_t tensors = 0;               // written
   int64_t fallbacks = 0;             // that fell back to another type, as their rows do not fit the blocks
   uint64_t bytes_before = 0;         // of the tensors in the source
   uint64_t bytes_after = 0;          // and in the output
   std::map<DType, TypeTotal> types;  // of the output
+  std::vector<TensorTotal> rows;     // each tensor of the output, in file order
   std::vector<std::string> notes;    // what the user should know: one line each
   double seconds = 0;
 };

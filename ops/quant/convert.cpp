@@ -4,9 +4,8 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "ops/backend.h"
 #include "ops/quant/blocks.h"
-#include "ops/quant/q4_0.h"
-#include "ops/quant/q8_0.h"
 
 namespace margay {
 namespace {
@@ -20,11 +19,6 @@ template <class Block>
 void dequantize_levels_of(const void* row, float* out, int64_t n) {
   for (int64_t b = 0; b < n / Block::kLength; ++b)
     dequantize_levels(static_cast<const Block*>(row)[b], out + Block::kLength * b);
-}
-
-template <class Block, int kLength>
-void quantize_blocks(const float* row, void* out, int64_t n) {
-  for (int64_t b = 0; b < n / kLength; ++b) quantize_block(row + kLength * b, static_cast<Block*>(out) + b);
 }
 
 template <float (*convert)(uint16_t)>
@@ -43,16 +37,15 @@ void copy_in(const float* row, void* out, int64_t n) { std::memcpy(out, row, sta
 struct Conversion {
   DType type;
   void (*dequantize)(const void* row, float* out, int64_t n);
-  void (*quantize)(const float* row, void* out, int64_t n);
+  void (*narrow)(const float* row, void* out, int64_t n);  // of types without blocks
 };
 
 constexpr Conversion kConversions[] = {{DType::F32, copy_out, copy_in},
                                        {DType::F16, widen<half_to_float>, narrow<float_to_half>},
                                        {DType::BF16, widen<bf16_to_float>, narrow<float_to_bf16>},
-                                       {DType::Q8_0, dequantize_blocks<BlockQ8_0>, quantize_blocks<BlockQ8_0, 32>},
-                                       {DType::Q4_0, dequantize_blocks<BlockQ4_0>, quantize_blocks<BlockQ4_0, 32>},
-#define MARGAY_ROW(type) \
-  {DType::type, dequantize_levels_of<Block##type>, quantize_blocks<Block##type, Block##type::kLength>},
+                                       {DType::Q8_0, dequantize_blocks<BlockQ8_0>, nullptr},
+                                       {DType::Q4_0, dequantize_blocks<BlockQ4_0>, nullptr},
+#define MARGAY_ROW(type) {DType::type, dequantize_levels_of<Block##type>, nullptr},
                                        MARGAY_LEVEL_TYPES(MARGAY_ROW)
 #undef MARGAY_ROW
 };
@@ -67,6 +60,11 @@ const Conversion& conversion(DType type, int64_t n) {
 }  // namespace
 
 void dequantize_row(DType type, const void* row, float* out, int64_t n) { conversion(type, n).dequantize(row, out, n); }
-void quantize_row(DType type, const float* row, void* out, int64_t n) { conversion(type, n).quantize(row, out, n); }
+
+void quantize_row(DType type, const float* row, void* out, int64_t n, const float* importance, Isa isa) {
+  const Conversion& found = conversion(type, n);
+  if (found.narrow) found.narrow(row, out, n);
+  else cpu_quantizer(isa, type)(row, importance, out, n);
+}
 
 }  // namespace margay

@@ -14,6 +14,8 @@ namespace margay {
 
 struct BlockIQ4_XS {
   static constexpr int kLength = 256, kGroup = 32, kLowest = -128, kHighest = 127;
+  static constexpr Scheme kScheme = Scheme::kCodes;
+  static constexpr int kScaleLow = -32, kScaleHigh = 31;
   uint16_t d, high_bits;
   uint8_t low[4];
   uint8_t q[8][16];
@@ -31,20 +33,14 @@ static inline void split_levels(const BlockIQ4_XS& block, uint8_t* q, float* sca
   }
 }
 
-static inline void quantize_block(const float* x, BlockIQ4_XS* block) {
-  float scales[8], extreme = 0;
-  for (int g = 0; g < 8; ++g) {
-    scales[g] = fit_codes(x + 32 * g, 32);
-    if (fabsf(scales[g]) > fabsf(extreme)) extreme = scales[g];
-  }
-  block->d = stored_scale(extreme / -32);
-  const float d = half_to_float(block->d);
+static inline void join_levels(const Parts<BlockIQ4_XS>& parts, BlockIQ4_XS* block) {
+  block->d = parts.d;
   int high_bits = 0, low[8];
   for (int g = 0; g < 8; ++g) {
-    const int scale = nearest(scales[g] * inverse_of(d), -32, 31);
-    low[g] = (scale + 32) & 15;
-    high_bits |= (scale + 32) >> 4 << 2 * g;
-    quantize_codes(x + 32 * g, d * static_cast<float>(scale), block->q[g]);
+    const int scale = parts.scale[g] + 32;
+    low[g] = scale & 15;
+    high_bits |= scale >> 4 << 2 * g;
+    join_nibbles(parts.level + 32 * g, block->q[g]);
   }
   block->high_bits = static_cast<uint16_t>(high_bits);
   for (int g = 0; g < 4; ++g) block->low[g] = static_cast<uint8_t>(low[2 * g] | low[2 * g + 1] << 4);

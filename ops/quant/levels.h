@@ -7,7 +7,6 @@
 // a type's definition; dequantize_block() and every product are built on it. Scales come for groups of 16, also where
 // the type has one for 32 (Block::kGroup). C headers only: kernels see this file.
 #pragma once
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -15,13 +14,21 @@
 
 namespace margay {
 
-// Nearest integer to x in [low, high]; NaN becomes low.
-static inline int nearest(float x, int low, int high) {
-  return !(x > static_cast<float>(low)) ? low : x >= static_cast<float>(high) ? high : static_cast<int>(rintf(x));
-}
+// How a type's levels and scales are chosen when weights are quantized (ops/quant/search.h).
+enum class Scheme : uint8_t {
+  kSymmetric,  // levels kLowest ... kHighest, no shift
+  kAffine,     // levels 0 ... kHighest and a shift, which K types (those with kScaleHigh) only have downwards
+  kCodes,      // the levels are kIq4Codes
+};
 
-// The 16-bit d that is stored for a scale, finite and, where the scale is not 0, its nearest half.
-static inline uint16_t stored_scale(float d) { return float_to_half(d == d ? d : 0.f); }
+// A block taken apart by what quantizes it; each type's join_levels(parts, block) packs it. K types have kScaleLow and
+// kScaleHigh: the range of the integer scales (and shifts) of their groups, under d (and m, their dmin).
+template <class Block>
+struct Parts {
+  uint16_t d, m;  // halves; m of affine types
+  int8_t scale[Block::kLength / Block::kGroup], shift[Block::kLength / Block::kGroup];
+  uint8_t level[Block::kLength];  // level - kLowest; an index of kIq4Codes
+};
 
 template <class Block>
 static inline void dequantize_levels(const Block& block, float* x) {

@@ -8,12 +8,14 @@
 //
 // C headers only: kernels see this file.
 #pragma once
-#include "ops/quant/super_block.h"
+#include "ops/quant/levels.h"
 
 namespace margay {
 
 struct BlockQ2_K {
   static constexpr int kLength = 256, kGroup = 16, kLowest = 0, kHighest = 3;
+  static constexpr Scheme kScheme = Scheme::kAffine;
+  static constexpr int kScaleLow = 0, kScaleHigh = 15;
   uint8_t scale[16];
   uint8_t q[64];
   uint16_t d, dmin;
@@ -33,13 +35,13 @@ static inline void split_levels(const BlockQ2_K& block, uint8_t* q, float* scale
   }
 }
 
-static inline void quantize_block(const float* x, BlockQ2_K* block) {
-  uint8_t scale[16], shift[16], level[256];
-  quantize_affine<16>(x, 3, 15, &block->d, &block->dmin, scale, shift, level);
-  for (int g = 0; g < 16; ++g) block->scale[g] = static_cast<uint8_t>(scale[g] | shift[g] << 4);
+static inline void join_levels(const Parts<BlockQ2_K>& parts, BlockQ2_K* block) {
+  block->d = parts.d;
+  block->dmin = parts.m;
+  for (int g = 0; g < 16; ++g) block->scale[g] = static_cast<uint8_t>(parts.scale[g] | parts.shift[g] << 4);
   for (int h = 0; h < 2; ++h)
     for (int l = 0; l < 32; ++l) {
-      const uint8_t* p = level + 128 * h + l;
+      const uint8_t* p = parts.level + 128 * h + l;
       block->q[32 * h + l] = static_cast<uint8_t>(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6);
     }
 }

@@ -9,12 +9,14 @@
 //
 // C headers only: kernels see this file.
 #pragma once
-#include "ops/quant/super_block.h"
+#include "ops/quant/levels.h"
 
 namespace margay {
 
 struct BlockQ3_K {
   static constexpr int kLength = 256, kGroup = 16, kLowest = -4, kHighest = 3;
+  static constexpr Scheme kScheme = Scheme::kSymmetric;
+  static constexpr int kScaleLow = -32, kScaleHigh = 31;
   uint8_t high[32];
   uint8_t q[64];
   uint8_t scale[12];
@@ -37,13 +39,11 @@ static inline void split_levels(const BlockQ3_K& block, uint8_t* q, float* scale
   }
 }
 
-static inline void quantize_block(const float* x, BlockQ3_K* block) {
-  int8_t scale[16];
-  uint8_t level[256];
-  quantize_symmetric<16>(x, -4, 3, -32, 31, &block->d, scale, level);
+static inline void join_levels(const Parts<BlockQ3_K>& parts, BlockQ3_K* block) {
+  block->d = parts.d;
   memset(block->scale, 0, sizeof block->scale);
   for (int g = 0; g < 16; ++g) {
-    const int s = scale[g] + 32;
+    const int s = parts.scale[g] + 32;
     block->scale[g % 8] = static_cast<uint8_t>(block->scale[g % 8] | (s & 15) << 4 * (g / 8));
     block->scale[8 + g % 4] = static_cast<uint8_t>(block->scale[8 + g % 4] | (s >> 4) << 2 * (g / 4));
   }
@@ -52,7 +52,7 @@ static inline void quantize_block(const float* x, BlockQ3_K* block) {
     for (int h = 0; h < 2; ++h) {
       int low = 0;
       for (int j = 0; j < 4; ++j) {
-        const int v = level[128 * h + 32 * j + l];
+        const int v = parts.level[128 * h + 32 * j + l];
         low |= (v & 3) << 2 * j;
         high |= (v >> 2) << (4 * h + j);
       }

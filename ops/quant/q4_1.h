@@ -8,12 +8,13 @@
 //
 // C headers only: kernels see this file.
 #pragma once
-#include "ops/quant/search.h"
+#include "ops/quant/levels.h"
 
 namespace margay {
 
 struct BlockQ4_1 {
   static constexpr int kLength = 32, kGroup = 32, kLowest = 0, kHighest = 15;
+  static constexpr Scheme kScheme = Scheme::kAffine;
   uint16_t d, m;
   uint8_t q[16];
 };
@@ -29,10 +30,10 @@ static inline void split_levels(const BlockQ4_1& block, uint8_t* q, float* scale
   shift[0] = shift[1] = half_to_float(block.m);
 }
 
-static inline void quantize_block(const float* x, BlockQ4_1* block) {
-  uint8_t level[32];
-  fit_range(x, 32, 15, &block->d, &block->m, level);
-  for (int i = 0; i < 16; ++i) block->q[i] = static_cast<uint8_t>(level[i] | level[i + 16] << 4);
+static inline void join_levels(const Parts<BlockQ4_1>& parts, BlockQ4_1* block) {
+  block->d = parts.d;
+  block->m = parts.m;
+  for (int i = 0; i < 16; ++i) block->q[i] = static_cast<uint8_t>(parts.level[i] | parts.level[i + 16] << 4);
 }
 
 }  // namespace margay

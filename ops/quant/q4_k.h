@@ -10,12 +10,14 @@
 //
 // C headers only: kernels see this file.
 #pragma once
-#include "ops/quant/super_block.h"
+#include "ops/quant/levels.h"
 
 namespace margay {
 
 struct BlockQ4_K {
   static constexpr int kLength = 256, kGroup = 32, kLowest = 0, kHighest = 15;
+  static constexpr Scheme kScheme = Scheme::kAffine;
+  static constexpr int kScaleLow = 0, kScaleHigh = 63;
   uint16_t d, dmin;
   uint8_t scale[12];
   uint8_t q[128];
@@ -39,7 +41,7 @@ static inline void split_scales(uint16_t half_d, uint16_t half_dmin, const uint8
   }
 }
 
-static inline void join_scales(const uint8_t* scale, const uint8_t* shift, uint8_t* packed) {
+static inline void join_scales(const int8_t* scale, const int8_t* shift, uint8_t* packed) {
   for (int g = 0; g < 4; ++g) {
     packed[g] = static_cast<uint8_t>(scale[g] | (scale[4 + g] >> 4) << 6);
     packed[4 + g] = static_cast<uint8_t>(shift[g] | (shift[4 + g] >> 4) << 6);
@@ -57,13 +59,13 @@ static inline void split_levels(const BlockQ4_K& block, uint8_t* q, float* scale
   split_scales(block.d, block.dmin, block.scale, scale, shift);
 }
 
-static inline void quantize_block(const float* x, BlockQ4_K* block) {
-  uint8_t scale[8], shift[8], level[256];
-  quantize_affine<8>(x, 15, 63, &block->d, &block->dmin, scale, shift, level);
-  join_scales(scale, shift, block->scale);
+static inline void join_levels(const Parts<BlockQ4_K>& parts, BlockQ4_K* block) {
+  block->d = parts.d;
+  block->dmin = parts.m;
+  join_scales(parts.scale, parts.shift, block->scale);
   for (int c = 0; c < 4; ++c)
     for (int l = 0; l < 32; ++l)
-      block->q[32 * c + l] = static_cast<uint8_t>(level[64 * c + l] | level[64 * c + 32 + l] << 4);
+      block->q[32 * c + l] = static_cast<uint8_t>(parts.level[64 * c + l] | parts.level[64 * c + 32 + l] << 4);
 }
 
 }  // namespace margay

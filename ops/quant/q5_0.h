@@ -7,12 +7,13 @@
 //
 // C headers only: kernels see this file.
 #pragma once
-#include "ops/quant/search.h"
+#include "ops/quant/levels.h"
 
 namespace margay {
 
 struct BlockQ5_0 {
   static constexpr int kLength = 32, kGroup = 32, kLowest = -16, kHighest = 15;
+  static constexpr Scheme kScheme = Scheme::kSymmetric;
   uint16_t d;
   uint8_t high[4];  // little-endian, at an odd place for a uint32
   uint8_t q[16];
@@ -44,13 +45,9 @@ static inline void split_levels(const BlockQ5_0& block, uint8_t* q, float* scale
   shift[0] = shift[1] = 0;
 }
 
-static inline void quantize_block(const float* x, BlockQ5_0* block) {
-  const float d = fit_symmetric(x, 32, -16, 15);
-  block->d = stored_scale(d);
-  const float inverse = inverse_of(half_to_float(block->d));
-  uint8_t level[32];
-  for (int i = 0; i < 32; ++i) level[i] = static_cast<uint8_t>(nearest(x[i] * inverse, -16, 15) + 16);
-  join_five_bits(level, block->q, block->high);
+static inline void join_levels(const Parts<BlockQ5_0>& parts, BlockQ5_0* block) {
+  block->d = parts.d;
+  join_five_bits(parts.level, block->q, block->high);
 }
 
 }  // namespace margay

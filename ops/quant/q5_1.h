@@ -13,6 +13,7 @@ namespace margay {
 
 struct BlockQ5_1 {
   static constexpr int kLength = 32, kGroup = 32, kLowest = 0, kHighest = 31;
+  static constexpr Scheme kScheme = Scheme::kAffine;
   uint16_t d, m;
   uint8_t high[4];
   uint8_t q[16];
@@ -26,10 +27,10 @@ static inline void split_levels(const BlockQ5_1& block, uint8_t* q, float* scale
   shift[0] = shift[1] = half_to_float(block.m);
 }
 
-static inline void quantize_block(const float* x, BlockQ5_1* block) {
-  uint8_t level[32];
-  fit_range(x, 32, 31, &block->d, &block->m, level);
-  join_five_bits(level, block->q, block->high);
+static inline void join_levels(const Parts<BlockQ5_1>& parts, BlockQ5_1* block) {
+  block->d = parts.d;
+  block->m = parts.m;
+  join_five_bits(parts.level, block->q, block->high);
 }
 
 }  // namespace margay

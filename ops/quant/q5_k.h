@@ -13,6 +13,8 @@ namespace margay {
 
 struct BlockQ5_K {
   static constexpr int kLength = 256, kGroup = 32, kLowest = 0, kHighest = 31;
+  static constexpr Scheme kScheme = Scheme::kAffine;
+  static constexpr int kScaleLow = 0, kScaleHigh = 63;
   uint16_t d, dmin;
   uint8_t scale[12];
   uint8_t high[32];
@@ -31,14 +33,14 @@ static inline void split_levels(const BlockQ5_K& block, uint8_t* q, float* scale
   split_scales(block.d, block.dmin, block.scale, scale, shift);
 }
 
-static inline void quantize_block(const float* x, BlockQ5_K* block) {
-  uint8_t scale[8], shift[8], level[256];
-  quantize_affine<8>(x, 31, 63, &block->d, &block->dmin, scale, shift, level);
-  join_scales(scale, shift, block->scale);
+static inline void join_levels(const Parts<BlockQ5_K>& parts, BlockQ5_K* block) {
+  block->d = parts.d;
+  block->dmin = parts.m;
+  join_scales(parts.scale, parts.shift, block->scale);
   for (int l = 0; l < 32; ++l) {
     int high = 0;
     for (int c = 0; c < 4; ++c) {
-      const int a = level[64 * c + l], b = level[64 * c + 32 + l];
+      const int a = parts.level[64 * c + l], b = parts.level[64 * c + 32 + l];
       block->q[32 * c + l] = static_cast<uint8_t>((a & 15) | (b & 15) << 4);
       high |= (a >> 4) << 2 * c | (b >> 4) << (2 * c + 1);
     }

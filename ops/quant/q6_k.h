@@ -9,12 +9,14 @@
 //
 // C headers only: kernels see this file.
 #pragma once
-#include "ops/quant/super_block.h"
+#include "ops/quant/levels.h"
 
 namespace margay {
 
 struct BlockQ6_K {
   static constexpr int kLength = 256, kGroup = 16, kLowest = -32, kHighest = 31;
+  static constexpr Scheme kScheme = Scheme::kSymmetric;
+  static constexpr int kScaleLow = -128, kScaleHigh = 127;
   uint8_t low[128];
   uint8_t high[64];
   int8_t scale[16];
@@ -37,12 +39,12 @@ static inline void split_levels(const BlockQ6_K& block, uint8_t* q, float* scale
   }
 }
 
-static inline void quantize_block(const float* x, BlockQ6_K* block) {
-  uint8_t level[256];
-  quantize_symmetric<16>(x, -32, 31, -128, 127, &block->d, block->scale, level);
+static inline void join_levels(const Parts<BlockQ6_K>& parts, BlockQ6_K* block) {
+  block->d = parts.d;
+  memcpy(block->scale, parts.scale, 16);
   for (int h = 0; h < 2; ++h)
     for (int l = 0; l < 32; ++l) {
-      const uint8_t* p = level + 128 * h + l;
+      const uint8_t* p = parts.level + 128 * h + l;
       block->low[64 * h + l] = static_cast<uint8_t>((p[0] & 15) | (p[64] & 15) << 4);
       block->low[64 * h + 32 + l] = static_cast<uint8_t>((p[32] & 15) | (p[96] & 15) << 4);
       block->high[32 * h + l] = static_cast<uint8_t>(p[0] >> 4 | p[32] >> 4 << 2 | p[64] >> 4 << 4 | p[96] >> 4 << 6);

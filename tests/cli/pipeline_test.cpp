@@ -130,6 +130,30 @@ TEST_F(CliPipeline, QuantizedModelsRun) {
   }
 }
 
+TEST_F(CliPipeline, ImportanceMatrix) {
+  const std::string matrix = quoted(file("matrix.gguf")), out = quoted(file("weighed.gguf"));
+  const nlohmann::json made =
+      one_object(margay("imatrix " + model() + " -f " + text() + " -o " + matrix + " --ctx 64 --windows 3 --json"));
+  EXPECT_EQ(made["windows"], 3);
+  const nlohmann::json plain = one_object(margay("quantize " + model() + " " + out + " q4_k_s --json"));
+  const nlohmann::json weighed =
+      one_object(margay("quantize " + model() + " " + out + " q4_k_s --json --imatrix " + matrix));
+  EXPECT_EQ(weighed["type"], "Q4_K_S");
+  ASSERT_EQ(weighed["errors"].size(), plain["errors"].size());
+  for (size_t i = 0; i < weighed["errors"].size(); ++i) {
+    SCOPED_TRACE(plain["errors"][i]["tensor"].get<std::string>());
+    if (plain["errors"][i]["to"] == "Q8_0") continue;
+    EXPECT_GT(weighed["errors"][i]["rms_error"], plain["errors"][i]["rms_error"])
+        << "error moved, and so not the least";
+  }
+  const test::Outcome rows =
+      margay("convert " + model() + " -o " + out + " --type q5_0 --per-tensor --imatrix " + matrix);
+  EXPECT_EQ(rows.code, 0) << rows.err;
+  EXPECT_NE(rows.err.find("blk.1.attn_q.weight"), std::string::npos) << rows.err;
+  EXPECT_EQ(margay("run " + out + " -p 'a wild cat' -n 2 --seed 1").code, 0);
+  expect_error(margay("quantize " + model() + " " + out + " q4_0 --imatrix " + text()), 1);
+}
+
 TEST_F(CliPipeline, LinearizedModelsRun) {
   const std::string out = quoted(file("linear.gguf"));
   const test::Outcome outcome =

@@ -48,7 +48,7 @@ TEST(GgufEdit, WritesALinearizedModel) {
   const std::string out = scratch("edit-linear.gguf");
   const ConvertReport report = write_model(out, base, made.edit, 2);
   EXPECT_EQ(report.tensors, 36);
-  EXPECT_EQ(report.type, DType::BF16);
+  EXPECT_EQ(report.type.type, DType::BF16);
 
   const Model model(out);
   EXPECT_EQ(model.file.string("general.architecture"), "llama-linear");

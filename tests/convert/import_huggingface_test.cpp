@@ -82,7 +82,7 @@ void expect_weights(const std::string& out, DType type, double tolerance) {
     const TensorEntry& got = file.tensor(target);
     const TensorEntry& want = source.tensor(name);
     ASSERT_EQ(got.shape, want.shape) << target;
-    EXPECT_EQ(got.dtype, choose_type(target, got.shape, type, true).type) << target;
+    EXPECT_EQ(got.dtype, choose_type(target, got.shape, type, {true}).type) << target;
     const std::vector<float> a = values(got), b = to_float(want);
     const int64_t columns = want.shape.back(), rows = want.elements() / columns;
     double error = 0, norm = 0;
@@ -280,7 +280,7 @@ TEST(Source, IsRecognizedOrRefusedByName) {
   write_text_file(scratch("no.gguf"), "GGML");
   EXPECT_ERROR(detect_source(scratch("no.gguf")), "not a GGUF file");
   EXPECT_EQ(default_type(kTiny), DType::BF16);
-  EXPECT_ERROR(convert_model(kTiny + "/model.safetensors", scratch("x.gguf"), {}, 1), "whole model folder");
+  EXPECT_ERROR(convert_model(kTiny + "/model.safetensors", scratch("x.gguf"), DType::F32, 1), "whole model folder");
 }
 
 }  // namespace

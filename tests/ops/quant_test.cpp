@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
-#include <map>
 #include <random>
 #include <vector>
 
@@ -46,25 +46,6 @@ TEST(Quant, Q8_0BlockByHand) {
   for (int i = 0; i < 7; ++i) EXPECT_EQ(block.q[i], expected[i]) << i;
 }
 
-TEST(Quant, Q4_0BlockByHand) {
-  std::vector<float> x(32, 0.f);
-  x[0] = -8, x[1] = 7, x[2] = 8, x[16] = 1,
-  x[17] = -1.5f;  // d = 1: the first of the largest magnitudes decides the sign
-  BlockQ4_0 block;
-  quantize_row(DType::Q4_0, x.data(), &block, 32);
-  EXPECT_EQ(block.d, 0x3c00);
-  EXPECT_EQ(block.q[0], 0x90);  // 0 and 1 + 8
-  EXPECT_EQ(block.q[1], 0x7f);  // 15 and int(-1.5 + 8.5) = 7
-  EXPECT_EQ(block.q[2], 0x8f);  // 8 does not fit: 15
-  EXPECT_EQ(block.q[3], 0x88);
-  std::vector<float> y(32);
-  dequantize_row(DType::Q4_0, &block, y.data(), 32);
-  EXPECT_EQ(y[0], -8);
-  EXPECT_EQ(y[1], 7);
-  EXPECT_EQ(y[16], 1);
-  EXPECT_EQ(y[17], -1);
-}
-
 TEST(Quant, Q4_0PositiveExtremeMakesTheScaleNegative) {
   std::vector<float> x(32, 0.f);
   x[5] = 4;
@@ -74,19 +55,15 @@ TEST(Quant, Q4_0PositiveExtremeMakesTheScaleNegative) {
   EXPECT_EQ(round_trip(DType::Q4_0, x)[5], 4);
 }
 
-TEST(Quant, ErrorBounds) {
+TEST(Quant, Q8_0ErrorIsHalfAStep) {
   for (const float scale : {1e-3f, 1.f, 300.f}) {
-    const std::vector<float> x = random_row(32 * 50, scale), q8 = round_trip(DType::Q8_0, x),
-                             q4 = round_trip(DType::Q4_0, x);
+    const std::vector<float> x = random_row(32 * 50, scale), y = round_trip(DType::Q8_0, x);
     for (size_t b = 0; b < x.size(); b += 32) {
       float largest = 0;
       for (size_t i = b; i < b + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-      for (size_t i = b; i < b + 32; ++i) {
-        // Half a step, and the rounding of d to half: 2^-11 of the value, or of the smallest normal half's step.
-        EXPECT_LE(std::fabs(q8[i] - x[i]), largest / 127 * 0.501f + largest * 5e-4f + 127 * 3e-8f);
-        // The end without a code of its own, +8, is a whole step off.
-        EXPECT_LE(std::fabs(q4[i] - x[i]), largest / 8 * 1.001f + largest * 5e-4f + 8 * 3e-8f);
-      }
+      // The rounding of d to half: 2^-11 of the value, or of the smallest normal half's step.
+      for (size_t i = b; i < b + 32; ++i)
+        EXPECT_LE(std::fabs(y[i] - x[i]), largest / 127 * 0.501f + largest * 5e-4f + 127 * 3e-8f);
     }
   }
 }
@@ -156,23 +133,6 @@ TEST_P(QuantType, DequantizesAsGguf) {
   EXPECT_EQ(expected, actual);
 }
 
-// Root-mean-square error as a part of the weights' own, of normally distributed weights.
-TEST_P(QuantType, ErrorOfNormalWeights) {
-  const std::map<DType, double> most = {{DType::Q4_0, 0.095}, {DType::Q4_1, 0.087},  {DType::Q5_0, 0.045},
-                                        {DType::Q5_1, 0.042}, {DType::Q8_0, 0.0062}, {DType::Q2_K, 0.33},
-                                        {DType::Q3_K, 0.17},  {DType::Q4_K, 0.081},  {DType::Q5_K, 0.041},
-                                        {DType::Q6_K, 0.021}, {DType::IQ4_NL, 0.08}, {DType::IQ4_XS, 0.082}};
-  std::mt19937 random(11);
-  std::normal_distribution<float> normal(0, 0.02f);
-  std::vector<float> x(256 * 200);
-  for (float& v : x) v = normal(random);
-  const std::vector<float> y = round_trip(GetParam(), x);
-  double error = 0, all = 0;
-  for (size_t i = 0; i < x.size(); ++i) error += std::pow(x[i] - y[i], 2), all += std::pow(x[i], 2);
-  RecordProperty("relative_error", std::to_string(std::sqrt(error / all)));
-  EXPECT_LE(std::sqrt(error / all), most.at(GetParam()));
-}
-
 TEST_P(QuantType, ZerosAndConstantsAndBrokenNumbers) {
   const std::vector<float> zeros(256, 0.f);
   EXPECT_EQ(round_trip(GetParam(), zeros), zeros);
@@ -183,6 +143,13 @@ TEST_P(QuantType, ZerosAndConstantsAndBrokenNumbers) {
     x[3] = broken;
     round_trip(GetParam(), x);  // finite or not, no crash
     round_trip(GetParam(), std::vector<float>(256, broken));
+  }
+  // What is too large must not become something else: converting checks for this.
+  for (const float large : {1e20f, -1e20f, 3e38f}) {
+    std::vector<float> x(512, 1.f);
+    x[300] = large;
+    const std::vector<float> y = round_trip(GetParam(), x);
+    EXPECT_TRUE(std::any_of(y.begin() + 256, y.end(), [](float v) { return !std::isfinite(v); })) << large;
   }
 }
 
