@@ -12,29 +12,25 @@
 
 namespace margay {
 namespace peaks {
-#define MARGAY_PEAKS(isa)   \
-  namespace isa {           \
-  extern const Peaks table; \
+#define MARGAY_PEAKS(id, isa) \
+  namespace isa {             \
+  extern const Peaks table;   \
   }
-MARGAY_PEAKS(generic)
-#ifdef MARGAY_HAS_avx2
-MARGAY_PEAKS(avx2)
-MARGAY_PEAKS(avx512)
-MARGAY_PEAKS(avx512vnni)
-#endif
+MARGAY_ISAS(MARGAY_PEAKS)
 #undef MARGAY_PEAKS
 }  // namespace peaks
 
 namespace {
 
 const Peaks& table_of(Isa isa) {
-#ifdef MARGAY_HAS_avx2
-  if (isa == Isa::kAvx2) return peaks::avx2::table;
-  if (isa == Isa::kAvx512) return peaks::avx512::table;
-  if (isa == Isa::kAvx512Vnni) return peaks::avx512vnni::table;
-#endif
-  require(isa == Isa::kGeneric, "this build has no peaks for {}", isa_name(isa));
-  return peaks::generic::table;
+  switch (isa) {
+#define MARGAY_CASE(id, isa) \
+  case Isa::id:              \
+    return peaks::isa::table;
+    MARGAY_ISAS(MARGAY_CASE)
+#undef MARGAY_CASE
+  }
+  fail("there are no peaks for instruction set {}", static_cast<int>(isa));
 }
 
 // Times a second that `work` could be done at its fastest.

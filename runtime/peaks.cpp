@@ -37,10 +37,13 @@ static int32_t int8_rounds(int64_t rounds, int32_t seed) {
   const Bytes u = low_nibbles(x);
   for (int64_t i = 0; i < rounds; ++i)
     for (int s = 0; s < kSums; ++s) {
+      // Or the product would be computed once.
 #if defined(__x86_64__)
-      asm volatile("" : "+v"(x));  // or the product would be computed once
+      asm volatile("" : "+v"(x));
+#elif defined(__aarch64__)
+      asm volatile("" : "+w"(x));
 #endif
-      sum[s] = byte_dot(sum[s], u, x);
+      sum[s] = most_products(sum[s], u, x);
     }
   for (int s = 1; s < kSums; ++s) sum[0] += sum[s];
   return sum[0][0];
@@ -48,7 +51,7 @@ static int32_t int8_rounds(int64_t rounds, int32_t seed) {
 
 extern const Peaks table;
 const Peaks table = {
-    read_all, fma_rounds, int8_rounds, 2.0 * kSums* kWidth, 2.0 * kSums* kWidth * 4,
+    read_all, fma_rounds, int8_rounds, 2.0 * kSums* kWidth, 2.0 * kSums* kMostProducts,
 };
 
 }  // namespace margay::peaks::MARGAY_ISA

@@ -13,11 +13,7 @@
 namespace margay::simd {
 inline namespace MARGAY_ISA {
 
-#if defined(__AVX512F__)
-constexpr int kTileVectors = 4;  // 6 x 4 accumulators of 32 registers
-#else
-constexpr int kTileVectors = 2;  // 6 x 2 of 16
-#endif
+constexpr int kTileVectors = kRegisters / 8;  // 6 x 4 accumulators of 32 registers, 6 x 2 of 16
 
 MARGAY_INLINE int64_t pad(int64_t n) { return (n + kWidth - 1) / kWidth * kWidth; }
 
@@ -71,47 +67,11 @@ static inline void product(int64_t rows, int64_t columns, int64_t depth, const f
   int64_t left = columns / kWidth;
   for (; left >= kTileVectors; left -= kTileVectors, b += kTileVectors * kWidth, c += kTileVectors * kWidth)
     product_columns<kTileVectors>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
-#if defined(__AVX512F__)
-  if (left == 3) return product_columns<3>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
-  if (left == 2) return product_columns<2>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
-#endif
-  if (left) product_columns<1>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
-}
-
-// Lanes of a and b in turn: (a0, b0, a1, b1, ...), the first and the second half of them.
-MARGAY_INLINE F32 interleave_low(F32 a, F32 b) {
-#if defined(__AVX512F__)
-  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-#elif defined(__AVX__)
-  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-#else
-  return __builtin_shufflevector(a, b, 0, 4, 1, 5);
-#endif
-}
-MARGAY_INLINE F32 interleave_high(F32 a, F32 b) {
-#if defined(__AVX512F__)
-  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#elif defined(__AVX__)
-  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-#else
-  return __builtin_shufflevector(a, b, 2, 6, 3, 7);
-#endif
-}
-
-// kWidth rows of kWidth lanes, transposed: each round of perfect shuffles moves one bit of the row number into the
-// lane's.
-MARGAY_INLINE void transpose_square(F32 (&row)[kWidth]) {
-#pragma GCC unroll 4
-  for (int round = 1; round < kWidth; round *= 2) {
-    F32 next[kWidth];
-#pragma GCC unroll 8
-    for (int i = 0; i < kWidth / 2; ++i) {
-      next[2 * i] = interleave_low(row[i], row[i + kWidth / 2]);
-      next[2 * i + 1] = interleave_high(row[i], row[i + kWidth / 2]);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kWidth; ++i) row[i] = next[i];
+  if constexpr (kTileVectors == 4) {
+    if (left == 3) return product_columns<3>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
+    if (left == 2) return product_columns<2>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
   }
+  if (left) product_columns<1>(rows, depth, a, ar, ac, b, ldb, c, ldc, add);
 }
 
 // to [columns, pad(rows)] = from [rows, columns] transposed; columns past `rows` are zero.

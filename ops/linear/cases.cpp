@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "ops/cases.h"
+#include "ops/quant/blocks.h"
 
 namespace margay {
 namespace {
@@ -21,6 +25,42 @@ Case product(DType type, int64_t rows, int64_t k, int64_t n, bool float_products
   // int8 activations have no slope to compare with central differences.
   c.gradient = !bench && rows * k * n <= 4096 && (float_products || !type_info(type).quantized);
   c.bench = bench;
+  return c;
+}
+
+// Every bit of the weights as in `byte`, all scales 1.
+template <class Block>
+void fill_blocks(Block* blocks, int64_t count, int byte) {
+  std::memset(blocks, byte, static_cast<size_t>(count) * sizeof(Block));
+  for (Block* block = blocks; block < blocks + count; ++block) {
+    block->d = 0x3c00;
+    if constexpr (requires { block->m; }) block->m = 0x3c00;
+    if constexpr (requires { block->dmin; }) block->dmin = 0x3c00;
+  }
+}
+
+// The largest products that there are, all of one sign: nothing may saturate or overflow on the way.
+Case extreme_product(DType type, int64_t rows, int byte, float activation) {
+  Case c;
+  c.name = fmt::format("linear {} of bytes {:02x} times {} by {}", type_name(type), byte, activation, rows);
+  c.build = [=](CaseGraph& g) {
+    const int64_t n = 17, k = 512;
+    const Tensor x = g.random({rows, k}), w = g.random_weight({n, k}, type);
+    std::fill_n(static_cast<float*>(g.leaf_data(x)), rows * k, activation);
+    const int64_t blocks = n * k / type_info(type).block_length;
+    switch (type) {
+#define MARGAY_CASE(type)                                                 \
+  case DType::type:                                                       \
+    fill_blocks(static_cast<Block##type*>(g.leaf_data(w)), blocks, byte); \
+    break;
+      MARGAY_BLOCK_TYPES(MARGAY_CASE)
+#undef MARGAY_CASE
+      default:
+        break;
+    }
+    return std::vector<Tensor>{linear(x, w)};
+  };
+  c.gradient = false;
   return c;
 }
 
@@ -97,6 +137,12 @@ void add_linear_cases(CaseList& cases) {
     for (const int64_t rows : {1, 512}) cases.push_back(product(type, rows, 2048, 2048, false, true));
   for (const DType type : {DType::Q4_0, DType::Q8_0, DType::Q4_K})
     for (const int64_t rows : {2, 4, 8, 16}) cases.push_back(product(type, rows, 2048, 2048, false, true));
+#define MARGAY_TYPE(type) DType::type,
+  for (const DType type : {MARGAY_BLOCK_TYPES(MARGAY_TYPE)})
+#undef MARGAY_TYPE
+    for (const int byte : {0xff, 0x80, 0x7f, 0x00})
+      for (const float activation : {1.f, -1.f})
+        for (const int64_t rows : {1, 8}) cases.push_back(extreme_product(type, rows, byte, activation));
   cases.push_back({"linear [2, 3, 37]", [](CaseGraph& g) {
                      const Tensor x = g.random({2, 3, 37}), w = g.random({9, 37});
                      return std::vector<Tensor>{linear(x, w)};

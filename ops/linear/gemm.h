@@ -16,12 +16,8 @@ inline namespace MARGAY_ISA {
 using namespace simd;
 
 constexpr int kPanel = 2 * kWidth;
-#if defined(__AVX512F__)
-constexpr int kTileRows = 12;  // 24 accumulators of 32 registers
-#else
-constexpr int kTileRows = 6;  // 12 of 16
-#endif
-constexpr int kTileStep = kTileRows / 3;  // shorter tiles have a third or two thirds of the rows
+constexpr int kTileRows = kRegisters == 32 ? 12 : 6;  // 24 accumulators of 32 registers, 12 of 16
+constexpr int kTileStep = kTileRows / 3;              // shorter tiles have a third or two thirds of the rows
 static_assert(kPanel <= kWidestPanel && kTileRows <= kMostTileRows);
 
 struct Gemm {
@@ -38,28 +34,10 @@ struct Gemm {
 
 // rows x cols in one square of registers; rows and columns change places.
 MARGAY_INLINE void transpose_square(const float* in, int64_t in_row, float* out, int64_t out_row) {
-#if defined(__AVX512F__) || defined(__AVX2__)
-  // kWidth = 2^s: s rounds of interleaving register i with i + half bring element (r, c) to (c, r).
-  F32 v[kWidth], w[kWidth];
+  F32 v[kWidth];
   for (int i = 0; i < kWidth; ++i) v[i] = load(in + i * in_row);
-  for (int round = 1; round < kWidth; round *= 2) {
-    for (int i = 0; i < kWidth / 2; ++i) {
-      const F32 a = v[i], b = v[i + kWidth / 2];
-#if defined(__AVX512F__)
-      w[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      w[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#else
-      w[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-      w[2 * i + 1] = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-#endif
-    }
-    for (int i = 0; i < kWidth; ++i) v[i] = w[i];
-  }
+  simd::transpose_square(v);
   for (int i = 0; i < kWidth; ++i) store(out + i * out_row, v[i]);
-#else
-  for (int i = 0; i < kWidth; ++i)
-    for (int j = 0; j < kWidth; ++j) out[j * out_row + i] = in[i * in_row + j];
-#endif
 }
 
 // panel[k][column] = b for k0 <= k < k0 + depth and `columns` <= kPanel columns from n0; the columns after them are

@@ -10,6 +10,7 @@
 // however many columns there are: decoding, prefill and batches of any size agree bit for bit. C headers only.
 #pragma once
 #include "ops/kernel.h"
+#include "ops/linear/i8mm.h"
 #include "ops/linear/tiles.h"
 #include "ops/quant/activation.h"
 #include "ops/quant/interleave.h"
@@ -21,16 +22,17 @@ using namespace simd;
 
 constexpr int kTileWeights = 2 * kWidth;  // weight rows of a tile
 constexpr int kFewColumns = 2;
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(MARGAY_NEON_DOT)
 constexpr int kColumns = 8;  // of a panel at a time: 16 sums in 32 registers
 #else
-constexpr int kColumns = 4;  // 8 sums in 16 registers
+constexpr int kColumns = 4;  // 8 sums in 16 registers, or with twice as many 16-bit ones in 32
 #endif
 
 // --- columns ---------------------------------------------------------------------------------------------------------
 // kCount columns of a panel of kPanel, from one k on.
 template <int kCount, int kPanel>
 struct Columns {
+  static constexpr int kPanelColumns = kPanel;
   const char *q, *scale, *sum, *half_sum;
 
   MARGAY_MEMBER Columns(const void* x, int64_t k, int64_t first, int64_t k0) {
@@ -44,6 +46,8 @@ struct Columns {
     q += kPanel * elements;
     scale += kPanel * elements / 8, sum += kPanel * elements / 8, half_sum += kPanel * elements / 8;
   }
+  // Products take the unit-th four bytes of column c from here on.
+  MARGAY_MEMBER Spread bytes(int unit, int c) const { return spread(q, kPanel * unit + c); }
   // The unit-th four bytes of column c.
   template <class T>
   static MARGAY_MEMBER T unit(const char* plane, int unit, int c) {
@@ -59,9 +63,15 @@ MARGAY_INLINE I32 start_of(const X& x, int c, int group) {
   constexpr uint32_t kZeros = -Levels<Block>::kZero & 0xffff;
   if (kZeros == 0) return I32{};
   const int block = group * Block::kGroup / 32;
+#if defined(MARGAY_NEON)  // the integer units have nothing else to do
+  const int32_t halves = x.template unit<int32_t>(x.half_sum, block, c);
+  const int32_t first = static_cast<int16_t>(halves), second = halves >> 16;
+  return (Block::kGroup == 32 ? first + second : group % 2 ? second : first) * -Levels<Block>::kZero - I32{};
+#else
   const uint32_t zeros = Block::kGroup == 32 ? kZeros << 16 | kZeros : group % 2 ? kZeros << 16 : kZeros;
   return word_products((SignedWords)splat_dword(x.template unit<int32_t>(x.half_sum, block, c)),
                        (SignedWords)splat_dword(static_cast<int32_t>(zeros)));
+#endif
 }
 
 // total + the products of a block of 32, one or two groups, under the scales (and shifts) of activation and weights.
@@ -94,7 +104,7 @@ struct Steps {
 };
 
 template <class Block>
-MARGAY_INLINE I32 add_products(I32 sum, Bytes w, Bytes x) {
+MARGAY_INLINE I32 add_products(I32 sum, Bytes w, Spread x) {
   return Levels<Block>::kSigned ? signed_byte_dot(sum, w, x) : byte_dot(sum, w, x);
 }
 
@@ -121,7 +131,7 @@ struct Multiplier {
   const X& x;
   const uint8_t* ahead;
   I32 sum[kGroups][kCount];
-  SignedWords words[kGroups][kCount];
+  PairSums words[kGroups][kCount];
   F32 scale[kGroups], shift[kGroups];
 
   MARGAY_MEMBER Multiplier(const X& columns, const uint8_t* fetched) : x(columns), ahead(fetched) {
@@ -133,17 +143,16 @@ struct Multiplier {
     fetch_step<Block>(ahead, step);
     const int g = step / S::kGroup;
     for (int c = 0; c < kCount; ++c) {
-      const Bytes v = splat_dword(X::template unit<int32_t>(x.q, step, c));
-      if (!S::kWords) {
+      const auto v = x.bytes(step, c);
+      if constexpr (S::kWords) {
+        words[g][c] = step % S::kRun ? add_pair_products(words[g][c], levels, v) : pair_products(levels, v);
+        if ((step + 1) % S::kRun == 0) sum[g][c] = add_pairs(sum[g][c], words[g][c]);
+      } else {
         sum[g][c] = add_products<Block>(sum[g][c], levels, v);
-        continue;
       }
-      const SignedWords products = pair_products(levels, v);
-      words[g][c] = step % S::kRun ? words[g][c] + products : products;
-      if ((step + 1) % S::kRun == 0) sum[g][c] += sum_pairs(words[g][c]);
     }
   }
-  MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kByteDot ? flip_sign_bits(levels) : levels); }
+  MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kFlipSigned ? flip_sign_bits(levels) : levels); }
   MARGAY_MEMBER void put_scale(int group, F32 v) { scale[group] = v; }
   MARGAY_MEMBER void put_shift(int group, F32 v) { shift[group] = v; }
 
@@ -167,7 +176,7 @@ MARGAY_LOOP void multiply_few(const uint8_t* w, const void* x, int64_t k, float*
   Rows rows(w, blocks * kSize);
   const uint8_t* ahead = w + kWidth * blocks * kSize + kFetchLead;
   Columns<kCount, kCount> columns(x, k, 0, 0);
-  F32 result[kCount];
+  F32 result[kCount] = {};
   for (int64_t pass = 0; pass < blocks; pass += pass_blocks) {
     F32 total[kCount] = {};
     const int64_t end = pass + pass_blocks < blocks ? pass + pass_blocks : blocks;
@@ -202,7 +211,7 @@ struct TileHalf {
     fetch_step<Block>(ahead, step);
     store_bytes(q + step * 4 * kTileWeights, levels);
   }
-  MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kByteDot ? flip_sign_bits(levels) : levels); }
+  MARGAY_MEMBER void put_signed(int step, Bytes levels) { put(step, kFlipSigned ? flip_sign_bits(levels) : levels); }
   MARGAY_MEMBER void put_scale(int group, F32 v) { store(scale + group * kTileWeights, v); }
   MARGAY_MEMBER void put_shift(int group, F32 v) { store(shift + group * kTileWeights, v); }
 };
@@ -217,6 +226,9 @@ MARGAY_LOOP void unpack_tile(const uint8_t* w, int64_t stride, int blocks, Tile*
       TileHalf<Block> out = {tile->q[b * kSteps][half], tile->scale[b * kGroups] + half * kWidth,
                              tile->shift[b * kGroups] + half * kWidth, ahead};
       unpack_rows(static_cast<const Block*>(nullptr), rows, out);
+#if defined(MARGAY_NEON_I8MM)
+      for (int s = b * kSteps; s < (b + 1) * kSteps; s += 2) pair_steps(tile->q[s][half], tile->q[s + 1][half]);
+#endif
       rows.advance(sizeof(Block));
       ahead += kWidth * sizeof(Block);
     }
@@ -229,20 +241,23 @@ MARGAY_INLINE void group_products(const Tile& tile, const X& x, int group, int i
   typedef Steps<Block> S;
   MARGAY_UNROLL
   for (int c = 0; c < kCount; ++c) sum[c][0] = sum[c][1] = start_of<Block>(x, c, in_block);
+#if defined(MARGAY_NEON_I8MM)
+  constexpr int kPanel = X::kPanelColumns;
+  matrix_products<kCount, kPanel, S::kGroup>(tile.q + group * S::kGroup, x.q + 4 * kPanel * in_block * S::kGroup, sum);
+#else
   MARGAY_UNROLL
   for (int run = 0; run < S::kGroup; run += S::kRun) {
-    SignedWords words[kCount][2];
+    PairSums words[kCount][2];
     MARGAY_UNROLL
     for (int s = run; s < run + S::kRun; ++s) {
       const auto& w = tile.q[group * S::kGroup + s];
       const Bytes w0 = load_bytes(w[0]), w1 = load_bytes(w[1]);
       MARGAY_UNROLL
       for (int c = 0; c < kCount; ++c) {
-        const Bytes v = splat_dword(x.template unit<int32_t>(x.q, in_block * S::kGroup + s, c));
-        if (S::kWords) {
-          const SignedWords a = pair_products(w0, v), b = pair_products(w1, v);
-          words[c][0] = s == run ? a : words[c][0] + a;
-          words[c][1] = s == run ? b : words[c][1] + b;
+        const auto v = x.bytes(in_block * S::kGroup + s, c);
+        if constexpr (S::kWords) {
+          words[c][0] = s == run ? pair_products(w0, v) : add_pair_products(words[c][0], w0, v);
+          words[c][1] = s == run ? pair_products(w1, v) : add_pair_products(words[c][1], w1, v);
         } else {
           sum[c][0] = add_products<Block>(sum[c][0], w0, v);
           sum[c][1] = add_products<Block>(sum[c][1], w1, v);
@@ -251,10 +266,11 @@ MARGAY_INLINE void group_products(const Tile& tile, const X& x, int group, int i
     }
     if (S::kWords) MARGAY_UNROLL
     for (int c = 0; c < kCount; ++c) {
-      sum[c][0] += sum_pairs(words[c][0]);
-      sum[c][1] += sum_pairs(words[c][1]);
+      sum[c][0] = add_pairs(sum[c][0], words[c][0]);
+      sum[c][1] = add_pairs(sum[c][1], words[c][1]);
     }
   }
+#endif
 }
 
 // sums [kCount][kTileWeights] += tile x columns [first, + kCount) of x, for `depth` of k from k0 on.

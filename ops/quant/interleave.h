@@ -20,7 +20,7 @@ struct Levels {
   static constexpr bool kSigned = Block::kLowest == -128;
   static constexpr int kHighest = Block::kHighest - Block::kLowest;
   // The unpacked byte that stands for level 0: what it adds to the products must be taken off again.
-  static constexpr int kZero = kSigned ? (kByteDot ? 128 : 0) : -Block::kLowest;
+  static constexpr int kZero = kSigned ? (kFlipSigned ? 128 : 0) : -Block::kLowest;
   static constexpr bool kShift = Block::kLowest == 0;  // weight = scale * level + shift
 };
 
@@ -72,10 +72,12 @@ MARGAY_INLINE void transpose_dwords(const Rows& rows, int64_t offset, Bytes* out
   out[2] = (Bytes)_mm256_unpacklo_epi64(t1, t3), out[3] = (Bytes)_mm256_unpackhi_epi64(t1, t3);
 #else
   static_assert(kWidth == 4);
-  Dwords a[4];
-  for (int r = 0; r < 4; ++r) memcpy(a + r, rows.row(r) + offset, 16);
+  F32 square[4];
   MARGAY_UNROLL
-  for (int i = 0; i < 4; ++i) out[i] = (Bytes)Dwords{a[0][i], a[1][i], a[2][i], a[3][i]};
+  for (int r = 0; r < 4; ++r) memcpy(square + r, rows.row(r) + offset, 16);
+  transpose_square(square);
+  MARGAY_UNROLL
+  for (int i = 0; i < 4; ++i) out[i] = (Bytes)square[i];
 #endif
 }
 

@@ -21,6 +21,17 @@
 // The same for member functions.
 #define MARGAY_MEMBER inline __attribute__((always_inline))
 
+// The instruction set "generic" is plain C++ for any processor, on AArch64 too.
+#if defined(__aarch64__) && !defined(MARGAY_ISA_generic)
+#define MARGAY_NEON
+#if defined(__ARM_FEATURE_DOTPROD)
+#define MARGAY_NEON_DOT
+#endif
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+#define MARGAY_NEON_I8MM
+#endif
+#endif
+
 namespace margay::simd {
 inline namespace MARGAY_ISA {
 
@@ -30,6 +41,12 @@ constexpr int kWidth = 16;
 constexpr int kWidth = 8;
 #else
 constexpr int kWidth = 4;
+#endif
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
 #endif
 
 typedef float F32 __attribute__((vector_size(kWidth * 4)));
@@ -79,6 +96,42 @@ MARGAY_INLINE float max_lane(F32 v) {
 #pragma GCC unroll 4
   for (int half = kWidth / 2; half > 0; half /= 2) v = max(v, swap_halves(v, half));
   return v[0];
+}
+
+// Lanes of a and b in turn: (a0, b0, a1, b1, ...), the first and the second half of them.
+MARGAY_INLINE F32 interleave_low(F32 a, F32 b) {
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#elif defined(__AVX__)
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+  return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+#endif
+}
+MARGAY_INLINE F32 interleave_high(F32 a, F32 b) {
+#if defined(__AVX512F__)
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif defined(__AVX__)
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+  return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#endif
+}
+
+// kWidth rows of kWidth lanes, transposed: each round of perfect shuffles moves one bit of the row number into the
+// lane's.
+MARGAY_INLINE void transpose_square(F32 (&row)[kWidth]) {
+#pragma GCC unroll 4
+  for (int round = 1; round < kWidth; round *= 2) {
+    F32 next[kWidth];
+#pragma GCC unroll 8
+    for (int i = 0; i < kWidth / 2; ++i) {
+      next[2 * i] = interleave_low(row[i], row[i + kWidth / 2]);
+      next[2 * i + 1] = interleave_high(row[i], row[i + kWidth / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i) row[i] = next[i];
+  }
 }
 
 // e^x to about 1e-7 relative; 0 below -87.3, 2^127.. above 88.3 (never infinity or NaN for finite x).
