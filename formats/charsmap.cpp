@@ -11,7 +11,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the table's numbers are little-endian");
 
-constexpr size_t kMaxKey = 256, kMaxReplacement = 256;  // bytes; Unicode's longest form of a character has 33
+constexpr size_t kMaxKey = 256;  // bytes; a broken table has no end
 
 // The parts of a unit of Darts' double array.
 bool has_value(uint32_t unit) { return unit >> 8 & 1; }
@@ -47,7 +47,7 @@ Charsmap::Match Charsmap::longest_match(std::string_view text) const {
   return match;
 }
 
-std::string Charsmap::apply(std::string_view text) const {
+std::string Charsmap::apply(std::string_view text, size_t limit) const {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
@@ -58,11 +58,9 @@ std::string Charsmap::apply(std::string_view text) const {
       text.remove_prefix(length);
       continue;
     }
-    const std::string_view rest = replacements_.substr(match.offset, kMaxReplacement + 1);
-    const std::string_view replacement = rest.substr(0, rest.find('\0'));
-    require(replacement.size() <= kMaxReplacement, "the tokenizer's charsmap makes more than {} bytes of {}",
-            kMaxReplacement, match.length);
-    out += replacement;
+    const std::string_view rest = replacements_.substr(match.offset, limit + 1);
+    out += rest.substr(0, rest.find('\0'));
+    require(out.size() <= limit, "the tokenizer's charsmap makes more than {} bytes of a text", limit);
     text.remove_prefix(match.length);
   }
   // A broken table can cut a character in two.

@@ -14,8 +14,8 @@ class Charsmap {
   Charsmap(std::string_view blob, const std::string& where);
 
   // Replaces, from left to right, the longest text that the table has; other characters stay. `text` is valid UTF-8.
-  // Throws Error when a replacement is longer than any of Unicode's forms.
-  std::string apply(std::string_view text) const;
+  // Throws Error when it becomes longer than `limit` bytes.
+  std::string apply(std::string_view text, size_t limit) const;
 
   const std::string& blob() const { return blob_; }
 

@@ -167,7 +167,7 @@ std::string Normalizer::apply_step(const Step& step, std::string_view text, size
     case Step::Replace:
       return replace(text, *step.pattern, step.text, limit);
     case Step::Precompiled:
-      return step.charsmap->apply(text);
+      return step.charsmap->apply(text, limit);
   }
   return std::string(text);
 }
