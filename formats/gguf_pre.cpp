@@ -70,7 +70,7 @@ constexpr GgufPre kRows[] = {
     {"deepseek-llm", "null", false, true,
      // Letters with case, short of Georgian's; then ASCII's and full-width punctuation; then CJK.
      MARGAY_SEQUENCE(
-         MARGAY_SPLIT(R"([\\r\\n])") "," MARGAY_SPLIT(R"(\\s?(?:(?![\u10d0-\u10ff])[\\p{Lu}\\p{Ll}\\p{Lt}])+)") "," MARGAY_SPLIT(R"(\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+)") "," MARGAY_SPLIT(
+         MARGAY_SPLIT(R"([\\r\\n])") "," MARGAY_SPLIT(R"(\\s?(?:(?![\u10d0-\u10ff])[\\p{Lu}\\p{Ll}\\p{Lt}])++)") "," MARGAY_SPLIT(R"(\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+)") "," MARGAY_SPLIT(
              R"(\\s+$)") "," MARGAY_SPLIT(R"([\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+)") R"(,{"type":"Digits","individual_digits":true},)" MARGAY_BYTES)},
     {"default", "null", false, false,
      MARGAY_SEQUENCE(R"({"type":"Punctuation","behavior":"Contiguous"},)" MARGAY_GPT2

@@ -229,6 +229,13 @@ TEST(Regex, AHostilePatternIsAnError) {
   EXPECT_THROW(regex.find(std::string(64, 'a') + "cb", 0), Error);
 }
 
+TEST(Regex, AGroupMayRepeatThroughALongWord) {
+  const std::string word(300'000, 'a');
+  const auto match = Regex("(?:(?!b)[a-z])+", "test").find(word, 0);
+  ASSERT_TRUE(match);
+  EXPECT_EQ(match->end, word.size());
+}
+
 TEST(Regex, WhiteSpaceIsUnicodes) {
   const Regex space(R"(\s)", "test");
   for (const char* text : {" ", "\u0085", "\u00a0", "\u3000", "\u2028", "\n", "\v"}) EXPECT_TRUE(space.find(text, 0));
