@@ -22,14 +22,12 @@ void check_folder(const std::string& folder) {
   if (!has("config.json")) miss("config.json");
   const bool weights = has("model.safetensors") || has("model.safetensors.index.json");
   if (!weights) miss("model.safetensors");
-  if (!has("tokenizer.json")) miss("tokenizer.json");
+  if (!has("tokenizer.json") && !has("tokenizer.model")) miss("tokenizer.json");
   if (missing.empty()) return;
   const bool pytorch = !weights && (has("pytorch_model.bin") || has("pytorch_model.bin.index.json"));
-  const bool sentencepiece = !has("tokenizer.json") && has("tokenizer.model");
   fail("{}: lacks {}; {}", folder, missing,
-       pytorch         ? "its PyTorch weights cannot be read yet: save them as safetensors"
-       : sentencepiece ? "its tokenizer.model (SentencePiece) cannot be read yet: save the tokenizer as tokenizer.json"
-                       : "copy the whole model folder, as downloaded");
+       pytorch ? "its PyTorch weights cannot be read yet: save them as safetensors"
+               : "copy the whole model folder, as downloaded");
 }
 
 // The files that the conversion reads and must not overwrite.
@@ -87,7 +85,7 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   writer.set("general.file_type", *gguf_file_type(type));
   writer.set("general.quantization_version", uint32_t{2});
   write_model_config(writer, config, {});
-  tokenizer.to_gguf(writer);
+  tokenizer.to_gguf(writer, config.vocabulary);
 
   ConvertReport report;
   report.type = type;

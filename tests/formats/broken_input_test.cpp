@@ -1,13 +1,8 @@
 // Files that are cut, flipped or lie: each must load or throw Error. Run it with the sanitizers too.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -15,25 +10,15 @@
 #include "formats/hf_config.h"
 #include "formats/safetensors.h"
 #include "formats/tokenizer.h"
+#include "tests/formats/broken_files.h"
 #include "tests/formats/made_tokenizer.h"
 #include "tests/test_data.h"
 
 namespace margay {
 namespace {
 
-// Not AtomicFile: thousands of files need no fsync. A new file each time, as some file systems flush one that is
-// truncated and written again.
-void put(const std::string& path, std::string_view bytes) {
-  std::remove(path.c_str());
-  std::ofstream(path, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
-
-long peak_memory_kib() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
-}
+using test::put;
+using test::survives;
 
 // Reads everything a file offers, so that a bad view is touched.
 uint64_t touch(const std::vector<TensorEntry>& tensors) {
@@ -54,41 +39,6 @@ void read_gguf(const std::string& path) {
 void read_safetensors(const std::string& path) {
   const Safetensors file(path);
   ASSERT_GE(touch(file.tensors()), 0u);
-}
-
-// `read` of each variant of `good` loads or throws Error, and memory stays bounded.
-void survives(const std::string& path, const std::string& good, int flips, const std::function<void()>& read) {
-  put(path, good);
-  ASSERT_NO_THROW(read());
-  const long before = peak_memory_kib();
-  const auto attempt = [&](const std::string& bytes) {
-    put(path, bytes);
-    try {
-      read();
-    } catch (const Error&) {
-    }
-  };
-  const size_t step = std::max<size_t>(1, good.size() / 1500);
-  for (size_t length = 0; length < good.size(); length += step) attempt(good.substr(0, length));
-  std::mt19937 random(12345);
-  for (int i = 0; i < flips; ++i) {
-    std::string bytes = good;
-    // One flipped bit; or a few bytes overwritten by extreme values.
-    const size_t place = random() % bytes.size();
-    if (i % 3) {
-      bytes[place] = static_cast<char>(bytes[place] ^ (1 << random() % 8));
-    } else {
-      static constexpr char kExtremes[] = {'\0', '\1', '\x7f', '\x80', '\xff'};
-      const char value = kExtremes[random() % 5];
-      for (size_t k = place; k < std::min(bytes.size(), place + 1 + random() % 8); ++k) bytes[k] = value;
-    }
-    attempt(bytes);
-  }
-#ifndef MARGAY_SANITIZED
-  EXPECT_LT(peak_memory_kib() - before, 64 << 10);
-#else
-  (void)before;
-#endif
 }
 
 std::string small_gguf() {
@@ -125,23 +75,6 @@ TEST(BrokenInput, Safetensors) {
                     std::vector<TensorEntry>{{"a", DType::F32, {2, 2}, data, 16}, {"b", DType::BF16, {4}, data, 8}},
                     {{"format", "pt"}});
   survives(path, read_text_file(good), 4000, [&] { read_safetensors(path); });
-}
-
-TEST(BrokenInput, TokenizerJson) {
-  nlohmann::json json = test::made_tokenizer();
-  json["normalizer"] = {{"type", "NFC"}};
-  json["added_tokens"] = {{{"id", 256}, {"content", "<|end|>"}, {"special", true}, {"lstrip", true}}};
-  json["pre_tokenizer"] = nlohmann::json::parse(R"({"type":"Sequence","pretokenizers":[
-      {"type":"Split","pattern":{"Regex":"(?i:'s|'t)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s+"},
-       "behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})");
-  json["post_processor"] = nlohmann::json::parse(R"({"type":"TemplateProcessing","single":[{"SpecialToken":
-      {"id":"<|end|>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"<|end|>":{"ids":[256]}}})");
-  json["model"]["vocab"]["th"] = 257;
-  json["model"]["merges"] = nlohmann::json::parse(R"([["t", "h"]])");
-  test::load_tokenizer(json, "broken");
-  const std::string folder = test::scratch("tokenizer-broken");
-  survives(folder + "/tokenizer.json", json.dump(), 3000,
-           [&] { Tokenizer::from_huggingface(folder).encode("The 12 cats'  <|end|> \u00e9\u0301\n", true); });
 }
 
 TEST(BrokenInput, ConfigJson) {
