@@ -49,7 +49,7 @@ DType main_type(const std::vector<TensorJob>& jobs) {
 }  // namespace
 
 ConvertReport write_model(const std::string& path, const GgufFile& base, const ModelEdit& edit, int threads) {
-  check_output(path, {base.path()});
+  check_output(path, base.paths());
   ConvertReport report;
   std::vector<TensorJob> jobs;
   for (const TensorEntry& tensor : base.tensors()) {

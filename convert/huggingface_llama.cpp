@@ -92,7 +92,7 @@ std::vector<TensorName> llama_tensors(const ModelConfig& config, bool tied) {
   return names;
 }
 
-void check_tensors(const Safetensors& source, const std::vector<TensorName>& names, bool tied) {
+void check_tensors(const TensorTable& source, const std::vector<TensorName>& names, bool tied) {
   std::set<std::string_view> known;
   for (const TensorName& name : names) {
     const TensorEntry* tensor = source.find(name.source);
@@ -101,9 +101,8 @@ void check_tensors(const Safetensors& source, const std::vector<TensorName>& nam
     require(tensor != nullptr, "{}: has no tensor {} (incomplete checkpoint?)", source.path(), name.source);
     require(tensor->shape == name.shape, "{}: tensor {} has shape {}, config.json asks for {}", source.path(),
             name.source, shape_text(tensor->shape), shape_text(name.shape));
-    require(tensor->dtype == DType::F32 || tensor->dtype == DType::F16 || tensor->dtype == DType::BF16 ||
-                tensor->dtype == DType::F64,
-            "{}: tensor {} has type {}, expected a float type", source.path(), name.source, type_name(tensor->dtype));
+    require(is_float(tensor->dtype), "{}: tensor {} has type {}, expected a float type", source.path(), name.source,
+            type_name(tensor->dtype));
     known.insert(name.source);
   }
   const auto check_foreign = [&](const std::string& name) {

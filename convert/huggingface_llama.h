@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "formats/hf_config.h"
-#include "formats/safetensors.h"
+#include "formats/tensor_table.h"
 #include "models/config.h"
 
 namespace margay {
@@ -23,7 +23,7 @@ std::vector<TensorName> llama_tensors(const ModelConfig& config, bool tied);
 
 // Throws Error unless the checkpoint holds exactly these tensors in these shapes. RoPE's own buffers may be there too,
 // and an output head beside tied embeddings, which Hugging Face ignores as well.
-void check_tensors(const Safetensors& source, const std::vector<TensorName>& names, bool tied);
+void check_tensors(const TensorTable& source, const std::vector<TensorName>& names, bool tied);
 
 // The factors of rope_freqs.weight [rope_dimensions / 2] by which RoPE's frequencies are divided: Llama 3.1's scaling.
 // Empty for the default RoPE; throws Error naming any other kind.

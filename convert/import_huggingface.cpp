@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "convert/huggingface_llama.h"
 #include "convert/target_type.h"
+#include "formats/checkpoint.h"
 #include "formats/tokenizer.h"
 
 namespace margay {
@@ -20,16 +21,13 @@ void check_folder(const std::string& folder) {
   std::string missing;
   const auto miss = [&](const char* name) { missing += (missing.empty() ? "" : ", ") + std::string(name); };
   if (!has("config.json")) miss("config.json");
-  const bool weights = has("model.safetensors") || has("model.safetensors.index.json");
-  if (!weights) miss("model.safetensors");
+  if (Checkpoint::weights_of(folder).empty()) miss("model.safetensors (or pytorch_model.bin)");
   if (!has("tokenizer.json")) miss("tokenizer.json");
   if (missing.empty()) return;
-  const bool pytorch = !weights && (has("pytorch_model.bin") || has("pytorch_model.bin.index.json"));
   const bool sentencepiece = !has("tokenizer.json") && has("tokenizer.model");
   fail("{}: lacks {}; {}", folder, missing,
-       pytorch         ? "its PyTorch weights cannot be read yet: save them as safetensors"
-       : sentencepiece ? "its tokenizer.model (SentencePiece) cannot be read yet: save the tokenizer as tokenizer.json"
-                       : "copy the whole model folder, as downloaded");
+       sentencepiece ? "its tokenizer.model (SentencePiece) cannot be read yet: save the tokenizer as tokenizer.json"
+                     : "copy the whole model folder, as downloaded");
 }
 
 // The files that the conversion reads and must not overwrite.
@@ -54,7 +52,7 @@ const std::byte* as_bytes(const std::vector<float>& values) {
 
 DType huggingface_type(const std::string& folder) {
   check_folder(folder);
-  const Safetensors source(folder);
+  const Checkpoint source(folder);
   std::map<DType, uint64_t> bytes;
   DType most = DType::F32;
   for (const TensorEntry& tensor : source.tensors())
@@ -71,7 +69,7 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   const ModelConfig config = llama_config(hf);
   const bool tied = hf.boolean_or("tie_word_embeddings", false);
   const std::vector<float> factors = rope_factors(hf, config);
-  const Safetensors source(folder);
+  const Checkpoint source(folder);
   const std::vector<TensorName> names = llama_tensors(config, tied);
   check_tensors(source, names, tied);
   const Tokenizer tokenizer = Tokenizer::from_huggingface(folder);

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kChunkBytes = 8 << 20;  // of output that is converted at a time
 
 bool convertible(DType type) {
-  if (type == DType::F64) return true;
+  if (is_float(type)) return true;
   float value = 0;
   try {
     dequantize_row(type, &value, &value, 0);
@@ -44,18 +44,11 @@ struct RowBuffers {
 
 void read_row(const TensorJob& job, const std::byte* row, int64_t n, RowBuffers& buffers) {
   const auto bytes = static_cast<size_t>(row_bytes(job.from, n));
-  buffers.source.resize(bytes);
   buffers.values.resize(static_cast<size_t>(n));
+  if (is_float(job.from)) return read_floats(job.from, row, static_cast<size_t>(n), buffers.values.data());
+  buffers.source.resize(bytes);
   std::memcpy(buffers.source.data(), row, bytes);
-  if (job.from != DType::F64) {
-    dequantize_row(job.from, buffers.source.data(), buffers.values.data(), n);
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    double value;
-    std::memcpy(&value, row + i * 8, 8);
-    buffers.values[static_cast<size_t>(i)] = static_cast<float>(value);
-  }
+  dequantize_row(job.from, buffers.source.data(), buffers.values.data(), n);
 }
 
 struct RowResult {
