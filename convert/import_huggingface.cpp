@@ -21,7 +21,7 @@ void check_folder(const std::string& folder) {
   std::string missing;
   const auto miss = [&](const char* name) { missing += (missing.empty() ? "" : ", ") + std::string(name); };
   if (!has("config.json")) miss("config.json");
-  if (Checkpoint::weights_of(folder).empty()) miss("model.safetensors (or pytorch_model.bin)");
+  if (Checkpoint::weights_of(folder).empty()) miss("model.safetensors");
   if (!has("tokenizer.json")) miss("tokenizer.json");
   if (missing.empty()) return;
   const bool sentencepiece = !has("tokenizer.json") && has("tokenizer.model");
