@@ -23,7 +23,9 @@ struct Options {
   int64_t context = 0;
   int threads = 1;
   MapOptions map;
-  bool no_bos = false, echo = false, json = false, softmax = false, window_only = false, float_products = false;
+  std::vector<std::string> loras;
+  bool reference = false, no_bos = false, echo = false, json = false, softmax = false, window_only = false,
+       float_products = false;
 };
 
 uint64_t seed_from_clock() {
@@ -71,14 +73,15 @@ void print_json(const Session& session, const GenerateResult& result, uint64_t s
 
 void run(const Options& options) {
   const std::string prompt = read_text(options.prompt);
-  const Model model(options.model, options.map);
-  const std::vector<int32_t> tokens = model.tokenizer.encode(prompt, !options.no_bos);
+  const Model model(options.model, options.map, lora_files(options.loras));
+  const std::vector<int32_t> tokens = model.tokenizer.encode(prompt, !options.no_bos && !options.reference);
   Team team(options.threads);
   SessionOptions settings;
   settings.capacity = context_of(options, static_cast<int64_t>(tokens.size()));
   settings.softmax = options.softmax;
   settings.window_only = options.window_only;
   settings.float_products = options.float_products;
+  settings.reference = options.reference;
   Session session(model, team, settings);
   SamplerOptions sampling = options.sampler;
   sampling.seed = options.seed.value_or(seed_from_clock());
@@ -132,6 +135,8 @@ void add_run(CLI::App& app) {
          "tokens that KV caches of softmax layers can hold; default: the prompt and N, or with -n -1 the model's "
          "context, at most 32768")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+  add_lora(app, options->loras);
+  add_reference(app, options->reference, "; no token that begins a text");
   app.add_flag("--softmax", options->softmax, "run a linearized model as its softmax base (LoRA stays in)");
   app.add_flag("--window-only", options->window_only, "leave out the linear terms, to see what they do");
   app.add_flag("--float", options->float_products, "multiply quantized weights in float32: slower, a little closer");

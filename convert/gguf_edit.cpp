@@ -28,7 +28,9 @@ TensorJob edited_job(const std::string& name, const EditedTensor& edited, Conver
                 {shape.dim, shape.dim + shape.rank},
                 edited.weight.dtype,
                 edited.wanted,
-                static_cast<const std::byte*>(edited.weight.data)};
+                static_cast<const std::byte*>(edited.weight.data),
+                0,
+                edited.merged};
   require(!job.shape.empty(), "tensor {} has no shape", name);
   job.to = fitting_type(edited.wanted, job.shape.back());
   report.fallbacks += job.to != edited.wanted;

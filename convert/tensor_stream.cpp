@@ -30,8 +30,11 @@ bool convertible(DType type) {
   return true;
 }
 
+// Whether rows are copied as they are.
+bool copies_rows(const TensorJob& job) { return job.from == job.to && job.merged.empty(); }
+
 void check_job(const TensorJob& job) {
-  if (job.from == job.to) return;
+  if (copies_rows(job)) return;
   require(convertible(job.from) && convertible(job.to), "tensor {}: {} cannot be converted to {} yet", job.name,
           type_name(job.from), type_name(job.to));
 }
@@ -56,8 +59,18 @@ struct RowResult {
   int64_t bad = -1;  // a column where the source or the result is not finite
 };
 
-RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers) {
+// Row r of the output's order.
+void add_low_rank(const LowRank& low, int64_t r, float* row, int64_t n) {
+  for (int64_t k = 0; k < low.rank; ++k) {
+    const float factor = low.scale * low.b[r * low.rank + k];
+    for (int64_t i = 0; i < n; ++i) row[i] += factor * low.a[k * n + i];
+  }
+}
+
+RowResult convert_row(const TensorJob& job, const std::byte* row, int64_t r, std::byte* out, int64_t n,
+                      RowBuffers& buffers) {
   read_row(job, row, n, buffers);
+  for (const LowRank& low : job.merged) add_low_rank(low, r, buffers.values.data(), n);
   quantize_row(job.to, buffers.values.data(), out, n);
   buffers.back.resize(static_cast<size_t>(n));
   dequantize_row(job.to, out, buffers.back.data(), n);
@@ -101,7 +114,7 @@ class Stream {
       throw_if_interrupted();
       const int64_t count = std::min(step, rows - begin);
       const auto bytes = static_cast<size_t>(count * row_out);
-      if (job.from == job.to && job.rope_head == 0) {
+      if (copies_rows(job) && job.rope_head == 0) {
         sink(job.data + begin * row_out, bytes);
       } else {
         chunk_.resize(bytes);
@@ -127,12 +140,13 @@ class Stream {
       for (int64_t i = count * thread / team_.size(); i < count * (thread + 1) / team_.size(); ++i) {
         const std::byte* row = source_row(job, begin + i, columns);
         std::byte* out = chunk_.data() + i * row_out;
-        if (job.from == job.to) std::memcpy(out, row, static_cast<size_t>(row_out));
+        if (copies_rows(job)) std::memcpy(out, row, static_cast<size_t>(row_out));
         else
-          results_[static_cast<size_t>(i)] = convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)]);
+          results_[static_cast<size_t>(i)] =
+              convert_row(job, row, begin + i, out, columns, buffers_[static_cast<size_t>(thread)]);
       }
     });
-    if (job.from == job.to) return;
+    if (copies_rows(job)) return;
     // Summed by rows, in order: the report does not depend on the number of threads.
     for (int64_t i = 0; i < count; ++i) {
       const RowResult& result = results_[static_cast<size_t>(i)];

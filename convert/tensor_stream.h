@@ -10,13 +10,22 @@
 
 namespace margay {
 
+// A correction that a weight [out, in] gets on its way: scale B A, with a [rank, in] and b [out, rank] in the order of
+// the output's rows. Both must live until the file is written.
+struct LowRank {
+  const float *a = nullptr, *b = nullptr;
+  int64_t rank = 0;
+  float scale = 0;
+};
+
 // One tensor of the output.
 struct TensorJob {
   std::string name;
   std::vector<int64_t> shape;  // row-major
   DType from = DType::F32, to = DType::F32;
-  const std::byte* data = nullptr;  // of the source; may be unaligned, must live until the file is written
-  int64_t rope_head = 0;            // head_dim where rows change from half-split to interleaved RoPE order, else 0
+  const std::byte* data = nullptr;   // of the source; may be unaligned, must live until the file is written
+  int64_t rope_head = 0;             // head_dim where rows change from half-split to interleaved RoPE order, else 0
+  std::vector<LowRank> merged = {};  // LoRA, added in float32
 };
 
 // What was written, by type.

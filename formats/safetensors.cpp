@@ -130,6 +130,13 @@ Safetensors::Safetensors(const std::string& path) : TensorTable(path), file_(pat
 
 void write_safetensors(const std::string& path, std::span<const TensorEntry> tensors,
                        const std::map<std::string, std::string>& metadata) {
+  write_safetensors(path, tensors, metadata,
+                    [&](size_t index, const TensorSink& sink) { sink(tensors[index].data, tensors[index].bytes); });
+}
+
+void write_safetensors(const std::string& path, std::span<const TensorEntry> tensors,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<void(size_t index, const TensorSink& sink)>& produce) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::set<std::string_view> names;
@@ -152,7 +159,12 @@ void write_safetensors(const std::string& path, std::span<const TensorEntry> ten
   AtomicFile file(path);
   file.write(&header_bytes, sizeof header_bytes);
   file.write(text);
-  for (const TensorEntry& tensor : tensors) file.write(tensor.data, tensor.bytes);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const uint64_t begin = file.position();
+    produce(i, [&](const void* data, size_t bytes) { file.write(data, bytes); });
+    require(file.position() - begin == tensors[i].bytes, "{}: tensor {} got {} bytes of {}", path, tensors[i].name,
+            file.position() - begin, tensors[i].bytes);
+  }
   file.commit();
 }
 

@@ -1,5 +1,6 @@
 // safetensors: a file, mapped; and writing one.
 #pragma once
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -23,5 +24,11 @@ class Safetensors : public TensorTable {
 // safetensors name (quantized ones), a name repeats, or bytes do not fit the shape.
 void write_safetensors(const std::string& path, std::span<const TensorEntry> tensors,
                        const std::map<std::string, std::string>& metadata = {});
+// The same for tensors that are made on the way: `produce(index, sink)` is called once for each, in order, and must sink
+// exactly its bytes; `data` of the entries is not read.
+using TensorSink = std::function<void(const void* data, size_t bytes)>;
+void write_safetensors(const std::string& path, std::span<const TensorEntry> tensors,
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<void(size_t index, const TensorSink& sink)>& produce);
 
 }  // namespace margay

@@ -11,13 +11,27 @@ const std::string& model_file(const std::string& path) {
   return path;
 }
 
+LoraWeights read_adapters(const std::vector<LoraFile>& adapters, const ModelConfig& config, const GgufFile& file) {
+  LoraWeights lora;
+  const WeightSet weights(file);
+  for (const LoraFile& adapter : adapters) lora.add(read_lora(adapter.path, config, weights), adapter.scale);
+  return lora;
+}
+
+WeightSet with_adapters(const GgufFile& file, const LoraWeights& lora) {
+  WeightSet weights(file);
+  lora.put_into(weights);
+  return weights;
+}
+
 }  // namespace
 
-Model::Model(const std::string& path, const MapOptions& options)
+Model::Model(const std::string& path, const MapOptions& options, const std::vector<LoraFile>& adapters)
     : file(model_file(path), options),
       config(read_model_config(file)),
       linear(read_linear_config(file, config)),
-      weights(file),
+      lora(read_adapters(adapters, config, file)),
+      weights(with_adapters(file, lora)),
       tokenizer(Tokenizer::from_gguf(file)) {
   architecture_info(config.architecture);
   require(tokenizer.vocab_size() <= config.vocabulary, "{}: the tokenizer has {} tokens, the model only {}", path,
