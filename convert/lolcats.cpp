@@ -129,10 +129,15 @@ class Reader {
       require(!has(l, "attn_fmap_k.weight"), "{}: layer {} has a key map and no query map", path, l);
       return;
     }
-    // Tied maps may be stored once.
-    if (!has(l, "attn_fmap_k.weight")) model_.tensors[key] = model_.tensors[query];
-    if (has(l, "attn_fmap_q.bias") && !has(l, "attn_fmap_k.bias"))
-      model_.tensors[block_name(l, "attn_fmap_k.bias")] = model_.tensors[block_name(l, "attn_fmap_q.bias")];
+    if (settings_.tied_maps) {
+      model_.tensors.try_emplace(key, model_.tensors[query]);
+      if (has(l, "attn_fmap_q.bias"))
+        model_.tensors.try_emplace(block_name(l, "attn_fmap_k.bias"),
+                                   model_.tensors[block_name(l, "attn_fmap_q.bias")]);
+    }
+    require(has(l, "attn_fmap_k.weight"), "{}: layer {} has a query map and no key map", path, l);
+    require(has(l, "attn_fmap_q.bias") == has(l, "attn_fmap_k.bias"), "{}: layer {} has the bias of one map only", path,
+            l);
     const int64_t first = first_layer();
     for (const std::string& name : {query, key})
       require(model_.tensors.at(name).shape[1] == linear.feature_dim,

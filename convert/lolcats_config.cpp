@@ -51,7 +51,8 @@ class Section {
     const Json* value = find(key);
     if (!value) return std::nullopt;
     require(value->is_number_integer() && value->get<int64_t>() >= least && value->get<int64_t>() <= most,
-            "{}.{} is {}, expected {} to {}", where_, key, value->dump(), least, most);
+            "{}.{} is {}, expected {} to {}", where_, key, value->dump(-1, ' ', false, Json::error_handler_t::replace),
+            least, most);
     return value->get<int64_t>();
   }
   const std::string& where() const { return where_; }
@@ -100,6 +101,7 @@ void read_attention(const Section& attention, LolcatsConfig& config) {
   require(!kernel.flag("skip_connection"), "{}.skip_connection is not supported", kernel.where());
   if (const auto window = attention.count("window_size", 1, kMaxWindow)) config.window = window;
   config.affine = attention.flag("affine_attention_factors");
+  config.tied_maps = attention.flag("tie_qk_kernels");
   const Json* kept = attention.find("softmax_attentions");
   for (const Json& layer : kept && kept->is_array() ? *kept : Json::array()) {
     require(layer.is_number_integer() && layer.get<int64_t>() >= 0, "{}.softmax_attentions holds {}", where,

@@ -12,6 +12,7 @@ struct LolcatsConfig {
   std::optional<int64_t> window;
   std::optional<double> lora_alpha;
   bool affine = false;
+  bool tied_maps = false;  // the key map is the query map, and stored once
   std::set<int64_t> softmax_layers;
 };
 
