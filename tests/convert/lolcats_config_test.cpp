@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "formats/yaml.h"
 #include "tests/convert/convert_data.h"
-#include "tests/formats/broken.h"
+#include "tests/formats/broken_files.h"
 
 namespace margay::test {
 namespace {

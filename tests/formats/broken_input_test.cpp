@@ -9,7 +9,7 @@
 #include "formats/hf_config.h"
 #include "formats/safetensors.h"
 #include "formats/tokenizer.h"
-#include "tests/formats/broken.h"
+#include "tests/formats/broken_files.h"
 #include "tests/formats/made_gguf.h"
 #include "tests/formats/made_tokenizer.h"
 

@@ -4,8 +4,9 @@
 
 #include "base/error.h"
 #include "formats/gguf.h"
-#include "tests/formats/broken.h"
+#include "tests/formats/broken_files.h"
 #include "tests/formats/made_gguf.h"
+#include "tests/test_data.h"
 
 namespace margay {
 namespace {

@@ -3,7 +3,8 @@
 
 #include "base/error.h"
 #include "formats/gguf.h"
-#include "tests/formats/broken.h"
+#include "tests/formats/broken_files.h"
+#include "tests/test_data.h"
 
 namespace margay {
 namespace {

@@ -7,8 +7,9 @@
 #include "base/error.h"
 #include "formats/checkpoint.h"
 #include "formats/safetensors.h"
-#include "tests/formats/broken.h"
+#include "tests/formats/broken_files.h"
 #include "tests/formats/made_pytorch.h"
+#include "tests/test_data.h"
 
 namespace margay {
 namespace {

@@ -1,6 +1,5 @@
 // Real vocabularies and other projects' files, from ../shared/data where that is present.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -19,18 +18,7 @@
 namespace margay {
 namespace {
 
-// The folder an archive of ../shared/data unpacks to; empty when there is no such archive.
-std::string unpacked(const std::string& name) {
-  const std::string archive = std::string(MARGAY_SOURCE) + "/../shared/data/" + name + ".tar.xz";
-  if (!file_exists(archive)) return {};
-  const std::string folder = test::scratch(name);
-  // Unpacked aside and then moved, as tests may run at the same time.
-  const std::string aside = folder + "." + std::to_string(getpid());
-  const std::string command = "mkdir -p '" + aside + "' && tar xJf '" + archive + "' -C '" + aside + "' && { mv -T '" +
-                              aside + "' '" + folder + "' 2>/dev/null || rm -r '" + aside + "'; }";
-  if (!is_directory(folder) && std::system(command.c_str()) != 0) return {};
-  return folder;
-}
+using test::unpacked;
 
 std::vector<std::string> cases(const std::string& path) {
   const std::string text = read_text_file(path), mark = "\n__ggml_vocab_test__\n";

@@ -9,10 +9,10 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "formats/tensor_entry.h"
-#include "tests/test_data.h"
 
 namespace margay::test {
 
