@@ -24,7 +24,7 @@ struct Options {
   bool adapted() const { return !loras.empty() || !lolcats.checkpoints.empty(); }
 };
 
-ConvertReport convert_adapted(const Options& options, DType type) {
+ConvertReport convert_with_adapters(const Options& options, DType type) {
   AdaptOptions adapt;
   adapt.source = options.source;
   adapt.output = options.out;
@@ -47,12 +47,8 @@ void convert(const Options& options) {
   if (options.type.empty() && !options.json)
     fmt::print(stderr, "{}: writing {} (the {}; --type chooses another)\n", options.source, type_name(type),
                type == DType::Q8_0 ? "default" : "source's own type");
-  const LolcatsOptions& l = options.lolcats;
-  require(!l.checkpoints.empty() || (l.configs.empty() && l.feature_map.empty() && l.window_kind.empty() &&
-                                     l.window == 0 && l.lora_alpha == 0 && options.keep_lora.empty()),
-          "--lolcats-config, --feature-map, --window-kind, --window, --lora-alpha and --keep-lora go with --lolcats");
   print_convert_report(options.out,
-                       options.adapted() ? convert_adapted(options, type)
+                       options.adapted() ? convert_with_adapters(options, type)
                                          : convert_model(options.source, options.out, type, options.threads,
                                                          tensor_types(options.tensor_types), options.tokenizer),
                        options.json);
@@ -60,26 +56,34 @@ void convert(const Options& options) {
 
 void add_lolcats(CLI::App& app, Options& options) {
   LolcatsOptions& lolcats = options.lolcats;
-  app.add_option(
-         "--lolcats", lolcats.checkpoints,
-         "checkpoint of the LoLCATs reference on top of SRC: _distill.pt, then _ft.pt, or a model.pt of both. Its "
-         "LoRA is\nmerged. May be given more than once")
-      ->type_name("FILE.pt")
-      ->allow_extra_args(false);
+  CLI::Option* checkpoint =
+      app.add_option(
+             "--lolcats", lolcats.checkpoints,
+             "checkpoint of the LoLCATs reference on top of SRC: _distill.pt, then _ft.pt, or a model.pt of both. Its "
+             "LoRA is\nmerged. May be given more than once")
+          ->type_name("FILE.pt")
+          ->allow_extra_args(false);
   app.add_option("--lolcats-config", lolcats.configs,
                  "YAML file of the checkpoint's model or experiment. Without: what the file names say (wtk64, wsw64), "
                  "else\nLoLCATs' published settings, which the report then notes")
+      ->needs(checkpoint)
       ->type_name("FILE.yaml")
       ->allow_extra_args(false);
   app.add_option("--feature-map", lolcats.feature_map, "of the checkpoint, where nothing else says it")
+      ->needs(checkpoint)
       ->type_name("MAP");
-  app.add_option("--window-kind", lolcats.window_kind, "the same: terraced, sliding or none")->type_name("KIND");
+  app.add_option("--window-kind", lolcats.window_kind, "the same: terraced, sliding or none")
+      ->needs(checkpoint)
+      ->type_name("KIND");
   app.add_option("--window", lolcats.window, "the same: tokens of the window")
+      ->needs(checkpoint)
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   app.add_option("--lora-alpha", lolcats.lora_alpha, "the same: alpha of its LoRA; the scale is alpha / rank")
+      ->needs(checkpoint)
       ->check(CLI::PositiveNumber);
   app.add_option("--keep-lora", options.keep_lora,
                  "write the checkpoint's LoRA as a GGUF adapter, for --lora, instead of merging it")
+      ->needs(checkpoint)
       ->type_name("FILE.gguf");
 }
 

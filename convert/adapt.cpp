@@ -105,8 +105,7 @@ class Adapting {
 
 ConvertReport convert_adapted(const AdaptOptions& options) {
   check_output(options.output, inputs(options));
-  require(!options.keep_lora.empty() || options.keep_lora != options.output, "{}: is named for two files",
-          options.output);
+  require(options.keep_lora != options.output, "{}: is named for two files", options.output);
   require(!options.type || gguf_file_type(*options.type), "{}: models of type {} cannot be written yet", options.output,
           options.type ? type_name(*options.type) : "");
   return Adapting(options).run();

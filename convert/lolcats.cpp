@@ -42,8 +42,8 @@ class Reader {
   void read_file(const std::string& path) {
     const Checkpoint file(path);
     for (const TensorEntry& tensor : file.tensors()) read_tensor(tensor, path);
-    require(file.unsupported().empty(), "{}: tensor {} has type {}, which margay cannot read", path,
-            file.unsupported().begin()->first, file.unsupported().begin()->second);
+    for (const auto& [name, type] : file.unsupported())
+      fail("{}: tensor {} has type {}, which margay cannot read", path, name, type);
   }
 
   void read_tensor(const TensorEntry& tensor, const std::string& path) {

@@ -62,9 +62,12 @@ PeftSettings read_settings(const std::string& path) {
     return value.is_null() || value == false || value == "none" || (value.is_structured() && value.empty());
   };
   for (const char* key : {"use_dora", "fan_in_fan_out", "lora_bias", "bias", "modules_to_save", "layer_replication",
-                          "rank_pattern", "alpha_pattern"})
-    require(!json.contains(key) || unset(json[key]), "{}: {} {} is not supported", path, key,
-            json[key].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 100));
+                          "rank_pattern", "alpha_pattern"}) {
+    const auto found = json.find(key);
+    if (found == json.end() || unset(*found)) continue;
+    fail("{}: {} {} is not supported", path, key,
+         found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 100));
+  }
   require(json.value("peft_type", nlohmann::json("LORA")) == "LORA", "{}: its peft_type is not supported, LORA is",
           path);
   const nlohmann::json alpha = json.value("lora_alpha", nlohmann::json());
