@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int64_t kChunkBytes = 8 << 20;  // of output that is converted at a time
 
-bool convertible(DType type) {
-  if (is_float(type)) return true;
+// Types that ops/quant converts to and from float32.
+bool has_kernels(DType type) {
   float value = 0;
   try {
     dequantize_row(type, &value, &value, 0);
@@ -35,8 +35,8 @@ bool copies_rows(const TensorJob& job) { return job.from == job.to && job.merged
 
 void check_job(const TensorJob& job) {
   if (copies_rows(job)) return;
-  require(convertible(job.from) && convertible(job.to), "tensor {}: {} cannot be converted to {} yet", job.name,
-          type_name(job.from), type_name(job.to));
+  require((is_float(job.from) || has_kernels(job.from)) && has_kernels(job.to),
+          "tensor {}: {} cannot be converted to {} yet", job.name, type_name(job.from), type_name(job.to));
 }
 
 // One thread's memory: a row in three forms.
@@ -48,7 +48,8 @@ struct RowBuffers {
 void read_row(const TensorJob& job, const std::byte* row, int64_t n, RowBuffers& buffers) {
   const auto bytes = static_cast<size_t>(row_bytes(job.from, n));
   buffers.values.resize(static_cast<size_t>(n));
-  if (is_float(job.from)) return read_floats(job.from, row, static_cast<size_t>(n), buffers.values.data());
+  const bool fast = job.from == DType::F32 || job.from == DType::F16 || job.from == DType::BF16;
+  if (is_float(job.from) && !fast) return read_floats(job.from, row, static_cast<size_t>(n), buffers.values.data());
   buffers.source.resize(bytes);
   std::memcpy(buffers.source.data(), row, bytes);
   dequantize_row(job.from, buffers.source.data(), buffers.values.data(), n);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <random>
 #include <sstream>
 
 #include "base/error.h"
@@ -115,6 +116,32 @@ TEST(SharedData, PyTorchFilesOfOtherProjects) {
   std::vector<int64_t> count(24);
   std::iota(count.begin(), count.end(), 1);
   EXPECT_EQ(to_int64(PyTorchFile(folder + "/candle/fortran_tensor_3d.pth").tensors().at(0)), count);
+}
+
+TEST(SharedData, ChangedPyTorchFilesLoadOrAreRefused) {
+  const std::string folder = unpacked("parser-inputs"), path = test::scratch("changed.pt");
+  if (folder.empty()) GTEST_SKIP() << "needs ../shared/data/parser-inputs.tar.xz";
+  std::mt19937 random(7);
+  int refused = 0, files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() != ".pt" && entry.path().extension() != ".pth") continue;
+    const std::string good = read_text_file(entry.path());
+    for (int i = 0; i < 50; ++i, ++files) {
+      std::string bytes = good;
+      for (int flips = 0; flips <= i % 3; ++flips)
+        bytes[random() % bytes.size()] ^= static_cast<char>(1 << random() % 8);
+      if (i % 10 == 0) bytes.resize(random() % bytes.size());
+      std::remove(path.c_str());
+      std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      try {
+        for (const TensorEntry& tensor : PyTorchFile(path).tensors()) ASSERT_GE(tensor.elements(), 0);
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GE(files, 2500);
+  EXPECT_GT(refused, files / 20);
 }
 
 }  // namespace
