@@ -134,7 +134,8 @@ TEST(SharedData, ChangedPyTorchFilesLoadOrAreRefused) {
       std::remove(path.c_str());
       std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
       try {
-        for (const TensorEntry& tensor : PyTorchFile(path).tensors()) ASSERT_GE(tensor.elements(), 0);
+        const PyTorchFile file(path);
+        for (const TensorEntry& tensor : file.tensors()) ASSERT_GE(tensor.elements(), 0);
       } catch (const Error&) {
         ++refused;
       }
