@@ -15,9 +15,10 @@ namespace margay {
 ConvertReport quantize_gguf(const std::string& in, const std::string& out, DType type, int threads,
                             const std::vector<TensorType>& overrides = {});
 
-// A Hugging Face folder or a GGUF file to GGUF. Without a type: default_type(source).
+// A Hugging Face folder, a GGUF file or a llama2.c checkpoint (with its `tokenizer`; empty: the one beside it) to GGUF.
+// Without a type: default_type(source).
 ConvertReport convert_model(const std::string& source, const std::string& out, std::optional<DType> type, int threads,
-                            const std::vector<TensorType>& overrides = {});
+                            const std::vector<TensorType>& overrides = {}, const std::string& tokenizer = {});
 
 // The source's own type where margay writes it (BF16 and F16 checkpoints; any such GGUF), else Q8_0.
 DType default_type(const std::string& source);

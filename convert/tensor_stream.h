@@ -10,6 +10,14 @@
 
 namespace margay {
 
+// A correction that a weight [out, in] gets on its way: scale B A, with a [rank, in] and b [out, rank] in the order of
+// the output's rows. Both must live until the file is written.
+struct LowRank {
+  const float *a = nullptr, *b = nullptr;
+  int64_t rank = 0;
+  float scale = 0;
+};
+
 // One tensor of the output.
 struct TensorJob {
   std::string name;
@@ -18,6 +26,7 @@ struct TensorJob {
   const std::byte* data = nullptr;  // of the source; may be unaligned, must live until the file is written
   int64_t rope_head = 0;  // head_dim where rows (elements of a vector) change from half-split to interleaved RoPE order
   float plus = 0;         // added to every element: Gemma's norm weights hold w, GGUF's 1 + w
+  std::vector<LowRank> merged = {};  // LoRA, added in float32
 };
 
 // What was written, by type.

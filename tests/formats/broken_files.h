@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "formats/tensor_entry.h"
 
 namespace margay::test {
 
@@ -27,6 +28,14 @@ inline long peak_memory_kib() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss;
+}
+
+// Reads everything a file offers, so that a bad view is touched.
+inline uint64_t touch(const std::vector<TensorEntry>& tensors) {
+  uint64_t sum = 0;
+  for (const TensorEntry& tensor : tensors)
+    for (uint64_t i = 0; i < tensor.bytes; ++i) sum += std::to_integer<uint8_t>(tensor.data[i]);
+  return sum;
 }
 
 // `read` of each variant of `good` loads or throws Error, and memory stays bounded.
