@@ -31,6 +31,9 @@ enum class DType : int32_t {
   // Internal, never in a file: activations quantized for the int8 kernels. Rows of 32-element blocks
   // {int8 q[32], float scale, int32 sum of q}; the layout belongs to ops/quant/activation.h.
   Q8_ACT = 1000,
+  // Floats of 8 bits as safetensors and PyTorch name them; GGUF has no number for them.
+  F8_E4M3 = 1001,
+  F8_E5M2 = 1002,
 };
 
 struct TypeInfo {
@@ -48,5 +51,7 @@ const TypeInfo& type_info(DType type);        // throws Error when unknown
 // Bytes of a row of `elements`; throws Error when they are not a multiple of the block length.
 int64_t row_bytes(DType type, int64_t elements);
 const char* type_name(DType type);
+// F64, F32, F16, BF16 and the floats of 8 bits: an element is a number of its own, no block.
+bool is_float(DType type);
 
 }  // namespace margay

@@ -51,4 +51,17 @@ static inline uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
 }
 
+// FP8 E4M3 (the "fn" kind: no infinity, 0x7f and 0xff are NaN) and E5M2 (the upper half of a float16).
+static inline float f8_e4m3_to_float(uint8_t b) {
+  const uint32_t sign = static_cast<uint32_t>(b & 0x80) << 24, exponent = (b >> 3) & 15, mantissa = b & 7;
+  if (exponent == 15 && mantissa == 7) return bits_to_float(sign | 0x7fc00000u);
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 0.001953125f;  // 2^-9
+    return sign ? -magnitude : magnitude;
+  }
+  return bits_to_float(sign | ((exponent + 120) << 23) | (mantissa << 20));
+}
+
+static inline float f8_e5m2_to_float(uint8_t b) { return half_to_float(static_cast<uint16_t>(b << 8)); }
+
 }  // namespace margay

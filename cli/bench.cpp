@@ -24,6 +24,7 @@ struct Options {
   std::string model, shape, type, write;
   bool linear = false, json = false;
   MapOptions map;
+  std::vector<std::string> loras;
   BenchmarkOptions benchmark;
 };
 
@@ -76,7 +77,7 @@ Subject open_subject(const Options& options, const std::string& path) {
                                                      target_type(options.type).name);
   reset_peak_resident();
   const auto start = std::chrono::steady_clock::now();
-  subject.model = std::make_unique<Model>(path, options.map);
+  subject.model = std::make_unique<Model>(path, options.map, lora_files(options.loras));
   subject.open_seconds = seconds_since(start);
   subject.first_seconds = first_token_seconds(*subject.model, options.benchmark.threads.front());
   return subject;
@@ -214,6 +215,7 @@ void add_bench(CLI::App& app) {
       "sequences at the end; peak memory is VmHWM without what measuring the limits takes.");
   add_subject(app, *options);
   add_measures(app, options->benchmark);
+  add_lora(app, options->loras);
   add_memory(app, options->map);
   add_json(app, options->json, "one JSON object a row on standard output");
   app.footer(

@@ -10,6 +10,7 @@ using AddCommand = void (*)(CLI::App& app);
 
 void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_export(CLI::App& app);
 void add_imatrix(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_linearize(CLI::App& app);

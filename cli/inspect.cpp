@@ -9,9 +9,10 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "convert/source.h"
+#include "formats/checkpoint.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
-#include "formats/safetensors.h"
+#include "formats/llama2c.h"
 
 namespace margay {
 namespace {
@@ -90,22 +91,50 @@ void add_metadata(Contents& contents, const std::string& prefix, const Json& val
   }
 }
 
-// A .safetensors file or a folder with them and config.json.
-Contents read_safetensors(const Options& options) {
-  const Safetensors file(options.file);
-  const bool folder = is_directory(options.file);
+// Files of weights, or a folder with them and config.json.
+Contents read_checkpoint(const Options& options, const char* format) {
+  const Checkpoint file(options.file);
   Contents contents;
-  contents.format = folder ? "Hugging Face folder" : "safetensors";
+  contents.format = format;
   contents.tensors = file.tensors();
   for (const auto& [name, type] : file.unsupported()) contents.unsupported.emplace_back(name, type);
   for (const auto& [key, value] : file.metadata()) contents.metadata[key] = value;
   const std::string config = options.file + "/config.json";
-  if (folder && file_exists(config))
+  if (is_directory(options.file) && file_exists(config))
     contents.metadata["config.json"] = Json::parse(parse_json(read_text_file(config), config).dump());
   add_metadata(contents, "", contents.metadata);
   std::error_code error;
-  if (!folder) contents.file_bytes = std::filesystem::file_size(options.file, error);
+  for (const std::string& name : file.files()) contents.file_bytes += std::filesystem::file_size(name, error);
   return contents;
+}
+
+Contents read_llama2c(const Options& options) {
+  const Llama2c file(options.file);
+  Contents contents;
+  contents.format = "llama2.c checkpoint";
+  contents.tensors = file.tensors();
+  contents.metadata = {{"dim", file.width},          {"hidden_dim", file.feed_forward}, {"n_layers", file.layers},
+                       {"n_heads", file.heads},      {"n_kv_heads", file.kv_heads},     {"vocab_size", file.vocabulary},
+                       {"max_seq_len", file.context}};
+  add_metadata(contents, "", contents.metadata);
+  contents.file_bytes = std::filesystem::file_size(options.file);
+  return contents;
+}
+
+Contents read(const Options& options) {
+  switch (detect_source(options.file)) {
+    case SourceKind::kGguf:
+      return read_gguf(options);
+    case SourceKind::kLlama2c:
+      return read_llama2c(options);
+    case SourceKind::kSafetensors:
+      return read_checkpoint(options, "safetensors");
+    case SourceKind::kPyTorch:
+      return read_checkpoint(options, "PyTorch checkpoint");
+    case SourceKind::kHuggingFace:
+      return read_checkpoint(options, "Hugging Face folder");
+  }
+  return {};
 }
 
 struct Totals {
@@ -170,8 +199,7 @@ void print_text(const Options& options, const Contents& contents) {
 }
 
 void inspect(const Options& options) {
-  const Contents contents =
-      detect_source(options.file) == SourceKind::kGguf ? read_gguf(options) : read_safetensors(options);
+  const Contents contents = read(options);
   if (options.json) print_json(options, contents);
   else print_text(options, contents);
 }
@@ -181,10 +209,13 @@ void inspect(const Options& options) {
 void add_inspect(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.description(
-      "Shows what a model file holds: metadata, tensors with type, shape and bytes, and totals. Reads GGUF files,\n"
-      ".safetensors files and Hugging Face model folders; the whole structure of the file is checked on the way.\n"
-      "PyTorch's .pt and .bin are not there yet.");
-  app.add_option("FILE", options->file, "GGUF file, .safetensors file or Hugging Face model folder")->required();
+      "Shows what a model file holds: metadata, tensors with type, shape and bytes, and totals. Reads GGUF files\n"
+      "(of a split model the first), .safetensors, PyTorch's .bin, .pt and .pth, an index of shards, llama2.c "
+      "checkpoints\n"
+      "and Hugging Face model folders; the whole structure of the file is checked on the way. PyTorch's pickles are "
+      "read\n"
+      "by an interpreter that builds tensors and plain data only: no code in a file ever runs.");
+  app.add_option("FILE", options->file, "file or folder")->required();
   app.add_option("--values", options->values,
                  "elements of an array to show; with --json longer arrays and texts are only counted")
       ->capture_default_str();

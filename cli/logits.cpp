@@ -15,7 +15,8 @@ struct Options {
   std::string model, tokens, output;
   int64_t piece = 0;
   int threads = 1;
-  bool softmax = false, window_only = false, float_products = false;
+  std::vector<std::string> loras;
+  bool reference = false, softmax = false, window_only = false, float_products = false;
 };
 
 struct TokenRows {
@@ -61,13 +62,14 @@ void row_logits(Session& session, std::span<const int32_t> row, int64_t piece, f
 
 void logits(const Options& options) {
   const TokenRows tokens = read_tokens(options.tokens);
-  const Model model(options.model);
+  const Model model(options.model, {}, lora_files(options.loras));
   Team team(options.threads);
   SessionOptions settings;
   settings.capacity = tokens.length;
   settings.softmax = options.softmax;
   settings.window_only = options.window_only;
   settings.float_products = options.float_products;
+  settings.reference = options.reference;
   Session session(model, team, settings);
   const size_t row_floats = static_cast<size_t>(tokens.length * session.vocabulary());
   const Buffer values(row_floats * static_cast<size_t>(tokens.rows) * sizeof(float));
@@ -99,6 +101,8 @@ void add_logits(CLI::App& app) {
   app.add_option("-o,--output", options->output, "safetensors file to write")->required()->type_name("OUT.safetensors");
   app.add_option("--piece", options->piece, "feed pieces of N tokens, as decoding does with 1; default: the whole row")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+  add_lora(app, options->loras);
+  add_reference(app, options->reference);
   app.add_flag("--softmax", options->softmax, "run a linearized model as its softmax base (LoRA stays in)");
   app.add_flag("--window-only", options->window_only, "leave out the linear terms, to see what they do");
   app.add_flag("--float", options->float_products, "multiply quantized weights in float32: slower, a little closer");

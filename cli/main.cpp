@@ -22,13 +22,14 @@ struct Command {
   AddCommand add;
 };
 constexpr Command kCommands[] = {
-    {"convert", "a Hugging Face model to GGUF", add_convert},
+    {"convert", "models of every kind to GGUF, LoRA and LoLCATs checkpoints too", add_convert},
     {"quantize", "a GGUF model to another type", add_quantize},
     {"imatrix", "what matters most in a model's weights, for quantize", add_imatrix},
     {"linearize", "softmax attention to linear attention: trains, merges, quantizes, measures", add_linearize},
     {"run", "continue a text", add_run},
     {"perplexity", "how well a model predicts a text", add_perplexity},
     {"bench", "speed, beside what the machine can do", add_bench},
+    {"export", "GGUF to a Hugging Face folder, adapters, a LoLCATs checkpoint", add_export},
     {"inspect", "what a model file holds", add_inspect},
     {"tokenize", "text to token ids and back", add_tokenize},
     {"logits", "a model's logits for given tokens, for comparison with other programs", add_logits},

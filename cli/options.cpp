@@ -41,6 +41,29 @@ void add_model(CLI::App& app, std::string& path) {
   app.add_option("MODEL", path, "GGUF model, softmax or linearized")->required();
 }
 
+void add_lora(CLI::App& app, std::vector<std::string>& texts) {
+  app.add_option(
+         "--lora", texts,
+         "LoRA adapter: a PEFT folder (adapter_config.json), or a GGUF adapter; its correction counts SCALE times\n"
+         "(default 1). May be given more than once")
+      ->type_name("FILE[=SCALE]")
+      ->allow_extra_args(false);
+}
+
+std::vector<LoraFile> lora_files(const std::vector<std::string>& texts) {
+  std::vector<LoraFile> files;
+  for (const std::string& text : texts) files.push_back(parse_lora_file(text));
+  return files;
+}
+
+void add_reference(CLI::App& app, bool& reference, const std::string& more) {
+  app.add_flag(
+      "--reference", reference,
+      "as the LoLCATs reference runs a checkpoint: terraces end where the text first fed ends, what follows is\n"
+      "decoded with a sliding window" +
+          more);
+}
+
 void add_memory(CLI::App& app, MapOptions& options) {
   app.add_flag("--lock", options.lock, "keep the weights in memory (mlock): no page of them is ever dropped");
   app.add_flag("--huge-pages", options.huge_pages,

@@ -4,9 +4,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file.h"
 #include "formats/tokenizer.h"
+#include "models/lora.h"
 #include "runtime/sampler.h"
 
 namespace margay {
@@ -14,6 +16,11 @@ namespace margay {
 void add_threads(CLI::App& app, int& threads);
 void add_json(CLI::App& app, bool& json, const std::string& what);
 void add_model(CLI::App& app, std::string& path);
+// --lora FILE[=SCALE], any number of times.
+void add_lora(CLI::App& app, std::vector<std::string>& texts);
+std::vector<LoraFile> lora_files(const std::vector<std::string>& texts);
+// --reference.
+void add_reference(CLI::App& app, bool& reference, const std::string& more = {});
 // --lock and --huge-pages; a refused lock is a warning on standard error.
 void add_memory(CLI::App& app, MapOptions& options);
 // --temp, --top-k, --top-p, --min-p, --repeat-penalty, --repeat-last-n; what `sampler` holds are the defaults.

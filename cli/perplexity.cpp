@@ -17,6 +17,7 @@ namespace {
 struct Options {
   std::string model, file, protocol;
   PerplexityOptions perplexity;
+  std::vector<std::string> loras;
   int threads = 1;
   bool json = false;
 };
@@ -56,9 +57,11 @@ void print_text(const PerplexityResult& result) {
 void perplexity(Options options) {
   if (options.protocol.empty()) options.protocol = options.perplexity.window ? "llama" : "plain";
   options.perplexity.protocol = protocol_from_name(options.protocol);
+  require(!options.perplexity.reference || options.perplexity.protocol == PerplexityProtocol::kPlain,
+          "--reference goes with --protocol plain: the reference has no BOS");
   set_progress_quiet(options.json);
   const std::string text = read_file_or_stdin(options.file);
-  const Model model(options.model);
+  const Model model(options.model, {}, lora_files(options.loras));
   const bool linear_only = options.perplexity.softmax || options.perplexity.window_only;
   require(!linear_only || model.linear.any(),
           "{}: has no linearized layers; --softmax and --window-only are for linearized models", options.model);
@@ -101,6 +104,8 @@ void add_perplexity(CLI::App& app) {
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 24));
   app.add_option("--windows", options->perplexity.max_windows, "windows to score at most; default: all")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  add_lora(app, options->loras);
+  add_reference(app, options->perplexity.reference);
   app.add_flag("--softmax", options->perplexity.softmax, "run a linearized model as its softmax base (LoRA stays in)");
   app.add_flag("--window-only", options->perplexity.window_only, "leave out the linear terms, to see what they do");
   app.add_flag("--float", options->perplexity.float_products,

@@ -25,8 +25,9 @@ struct Options {
   int64_t context = 0;
   int threads = 1;
   MapOptions map;
-  bool no_bos = false, echo = false, show_prompt = false, json = false, softmax = false, window_only = false,
-       float_products = false;
+  std::vector<std::string> loras;
+  bool reference = false, no_bos = false, echo = false, show_prompt = false, json = false, softmax = false,
+       window_only = false, float_products = false;
 };
 
 uint64_t seed_from_clock() {
@@ -80,12 +81,13 @@ struct Prompt {
 
 Prompt make_prompt(const Options& options, const Tokenizer& tokenizer) {
   Prompt prompt;
+  const bool begins = !options.no_bos && !options.reference;
   if (options.chat.wanted()) {
     prompt.text = chat_prompt(options.chat, options.prompt, tokenizer, options.model);
-    prompt.tokens = encode_chat(tokenizer, prompt.text, !options.no_bos);
+    prompt.tokens = encode_chat(tokenizer, prompt.text, begins);
   } else {
     prompt.text = read_text(options.prompt);
-    prompt.tokens = tokenizer.encode(prompt.text, !options.no_bos);
+    prompt.tokens = tokenizer.encode(prompt.text, begins);
   }
   return prompt;
 }
@@ -103,7 +105,7 @@ void run(const Options& options) {
     const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(options.model));
     return print_out(shown_prompt(make_prompt(options, tokenizer), tokenizer));
   }
-  const Model model(options.model, options.map);
+  const Model model(options.model, options.map, lora_files(options.loras));
   const auto [prompt, tokens] = make_prompt(options, model.tokenizer);
   Team team(options.threads);
   SessionOptions settings;
@@ -111,6 +113,7 @@ void run(const Options& options) {
   settings.softmax = options.softmax;
   settings.window_only = options.window_only;
   settings.float_products = options.float_products;
+  settings.reference = options.reference;
   Session session(model, team, settings);
   SamplerOptions sampling = options.sampler;
   sampling.seed = options.seed.value_or(seed_from_clock());
@@ -166,6 +169,8 @@ void add_run(CLI::App& app) {
          "tokens that KV caches of softmax layers can hold; default: the prompt and N, or with -n -1 the model's "
          "context, at most 32768")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+  add_lora(app, options->loras);
+  add_reference(app, options->reference, "; no token that begins a text");
   app.add_flag("--softmax", options->softmax, "run a linearized model as its softmax base (LoRA stays in)");
   app.add_flag("--window-only", options->window_only, "leave out the linear terms, to see what they do");
   app.add_flag("--float", options->float_products, "multiply quantized weights in float32: slower, a little closer");

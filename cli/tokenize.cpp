@@ -24,7 +24,9 @@ struct Options {
 };
 
 Tokenizer open_tokenizer(const std::string& path) {
-  return is_directory(path) ? Tokenizer::from_huggingface(path) : Tokenizer::from_gguf(GgufFile(path));
+  if (is_directory(path)) return Tokenizer::from_huggingface(path);
+  const bool gguf = path.ends_with(".gguf") || MappedFile(path).text().starts_with("GGUF");
+  return gguf ? Tokenizer::from_gguf(GgufFile(path)) : Tokenizer::from_file(path);
 }
 
 std::string dump(const nlohmann::ordered_json& json) {
@@ -83,6 +85,7 @@ std::string difference(const Tokenizer& tokenizer, const nlohmann::json& line) {
 
 void verify(const Options& options, const Tokenizer& tokenizer) {
   const MappedFile file(options.verify);
+  constexpr int64_t kShown = 10;  // differences
   int64_t lines = 0, equal = 0, number = 0;
   for (size_t at = 0; at < file.size();) {
     const size_t end = std::min(file.text().find('\n', at), file.size());
@@ -99,8 +102,9 @@ void verify(const Options& options, const Tokenizer& tokenizer) {
     }
     ++lines;
     if (what.empty()) ++equal;
-    else fmt::print(stderr, "{}: {}\n", where, what);
+    else if (lines - equal <= kShown) fmt::print(stderr, "{}: {}\n", where, what);
   }
+  if (lines - equal > kShown) fmt::print(stderr, "and {} more\n", lines - equal - kShown);
   print_out(options.json ? dump({{"equal", equal}, {"lines", lines}}) : fmt::format("{} of {} equal\n", equal, lines));
   if (equal != lines) throw CLI::RuntimeError(1);
 }
@@ -120,7 +124,9 @@ void add_tokenize(CLI::App& app) {
       "Turns text into a model's tokens: a line for each with its id and its spelling. Text comes from -p, from -f, "
       "or\n"
       "from standard input. Special tokens written in the text count as such.");
-  app.add_option("MODEL", options->model, "GGUF model, or Hugging Face folder with tokenizer.json")->required();
+  app.add_option("MODEL", options->model,
+                 "GGUF model, Hugging Face folder, tokenizer.json, or tokenizer.model (SentencePiece, tiktoken)")
+      ->required();
   add_text(app, options->text, "the text (with --decode: ids)");
   app.add_flag("--ids", options->ids, "only the ids, on one line");
   app.add_flag("--no-special", options->no_special,
@@ -136,6 +142,8 @@ void add_tokenize(CLI::App& app) {
   app.footer(
       "Example:\n"
       "  margay tokenize model.gguf -p 'Hello world' --ids\n"
+      "  margay tokenize Llama-2-7b/tokenizer.model -f book.txt --json\n"
+      "  margay tokenize model.gguf --verify golden.jsonl\n"
       "  echo '9906 1917' | margay tokenize model.gguf --decode\n");
   app.callback([options] { tokenize(*options); });
 }

@@ -31,6 +31,7 @@ TensorJob edited_job(const std::string& name, const EditedTensor& edited, Conver
                 edited.weight.dtype,
                 edited.wanted,
                 static_cast<const std::byte*>(edited.weight.data)};
+  job.merged = edited.merged;
   require(!job.shape.empty(), "tensor {} has no shape", name);
   job.to = fitting_type(edited.wanted, job.shape.back());
   report.fallbacks += job.to != edited.wanted;
@@ -51,7 +52,7 @@ DType main_type(const std::vector<TensorJob>& jobs) {
 }  // namespace
 
 ConvertReport write_model(const std::string& path, const GgufFile& base, const ModelEdit& edit, int threads) {
-  check_output(path, {base.path()});
+  check_output(path, base.paths());
   ConvertReport report;
   std::vector<TensorJob> jobs;
   std::set<std::string_view> known;

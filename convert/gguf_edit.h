@@ -14,6 +14,7 @@ namespace margay {
 struct EditedTensor {
   WeightRef weight;
   DType wanted = DType::F32;  // in the file; fitting_type() where its blocks do not fit the rows
+  std::vector<LowRank> merged = {};
 };
 
 struct ModelEdit {

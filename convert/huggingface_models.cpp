@@ -328,7 +328,7 @@ std::vector<TensorName> hf_tensors(const HfModel& model, const ModelConfig& conf
   return names;
 }
 
-void check_tensors(const Safetensors& source, const HfConfig& hf, const std::vector<TensorName>& names, bool tied) {
+void check_tensors(const TensorTable& source, const HfConfig& hf, const std::vector<TensorName>& names, bool tied) {
   std::set<std::string_view> known;
   for (const TensorName& name : names) {
     const TensorEntry* tensor = source.find(name.source);
@@ -337,9 +337,8 @@ void check_tensors(const Safetensors& source, const HfConfig& hf, const std::vec
     require(tensor != nullptr, "{}: has no tensor {} (incomplete checkpoint?)", source.path(), name.source);
     require(tensor->shape == name.shape, "{}: tensor {} has shape {}, config.json asks for {}", source.path(),
             name.source, shape_text(tensor->shape), shape_text(name.shape));
-    require(tensor->dtype == DType::F32 || tensor->dtype == DType::F16 || tensor->dtype == DType::BF16 ||
-                tensor->dtype == DType::F64,
-            "{}: tensor {} has type {}, expected a float type", source.path(), name.source, type_name(tensor->dtype));
+    require(is_float(tensor->dtype), "{}: tensor {} has type {}, expected a float type", source.path(), name.source,
+            type_name(tensor->dtype));
     known.insert(name.source);
   }
   const auto check_foreign = [&](const std::string& name) {

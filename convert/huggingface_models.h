@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "formats/hf_config.h"
-#include "formats/safetensors.h"
+#include "formats/tensor_table.h"
 #include "models/config.h"
 
 namespace margay {
@@ -52,6 +52,6 @@ std::vector<TensorName> hf_tensors(const HfModel& model, const ModelConfig& conf
 
 // Throws Error unless the checkpoint holds exactly these tensors in these shapes. RoPE's own buffers may be there too,
 // and an output head beside tied embeddings, which Hugging Face ignores as well.
-void check_tensors(const Safetensors& source, const HfConfig& hf, const std::vector<TensorName>& names, bool tied);
+void check_tensors(const TensorTable& source, const HfConfig& hf, const std::vector<TensorName>& names, bool tied);
 
 }  // namespace margay

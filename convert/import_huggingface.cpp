@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "convert/huggingface_models.h"
 #include "convert/target_type.h"
+#include "formats/checkpoint.h"
 #include "formats/tokenizer.h"
 
 namespace margay {
@@ -20,16 +21,9 @@ void check_folder(const std::string& folder) {
   std::string missing;
   const auto miss = [&](const char* name) { missing += (missing.empty() ? "" : ", ") + std::string(name); };
   if (!has("config.json")) miss("config.json");
-  const bool weights = has("model.safetensors") || has("model.safetensors.index.json");
-  if (!weights) miss("model.safetensors");
-  if (!has("tokenizer.json")) miss("tokenizer.json");
-  if (missing.empty()) return;
-  const bool pytorch = !weights && (has("pytorch_model.bin") || has("pytorch_model.bin.index.json"));
-  const bool sentencepiece = !has("tokenizer.json") && has("tokenizer.model");
-  fail("{}: lacks {}; {}", folder, missing,
-       pytorch         ? "its PyTorch weights cannot be read yet: save them as safetensors"
-       : sentencepiece ? "its tokenizer.model (SentencePiece) cannot be read yet: save the tokenizer as tokenizer.json"
-                       : "copy the whole model folder, as downloaded");
+  if (Checkpoint::weights_of(folder).empty()) miss("model.safetensors");
+  if (!has("tokenizer.json") && !has("tokenizer.model")) miss("tokenizer.json");
+  if (!missing.empty()) fail("{}: lacks {}; copy the whole model folder, as downloaded", folder, missing);
 }
 
 // The files that the conversion reads and must not overwrite.
@@ -54,7 +48,7 @@ const std::byte* as_bytes(const std::vector<float>& values) {
 
 DType huggingface_type(const std::string& folder) {
   check_folder(folder);
-  const Safetensors source(folder);
+  const Checkpoint source(folder);
   std::map<DType, uint64_t> bytes;
   DType most = DType::F32;
   for (const TensorEntry& tensor : source.tensors())
@@ -71,7 +65,7 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   const HfModelConfig read = read_model_config(hf, model);
   const ModelConfig& config = read.model;
   const bool tied = read.tensors.tied;
-  const Safetensors source(folder);
+  const Checkpoint source(folder);
   const std::vector<TensorName> names = hf_tensors(model, config, read.tensors);
   check_tensors(source, hf, names, tied);
   const Tokenizer tokenizer = Tokenizer::from_huggingface(folder);
@@ -84,7 +78,7 @@ ConvertReport import_huggingface(const std::string& folder, const std::string& o
   writer.set("general.type", "model");
   writer.set("general.name", folder_name(folder));
   write_model_config(writer, config, {});
-  tokenizer.to_gguf(writer);
+  tokenizer.to_gguf(writer, config.vocabulary);
 
   ConvertReport report;
   const ModelFacts facts{tied, config.layers, config.heads / config.kv_heads, options.importance != nullptr};

@@ -1,16 +1,13 @@
 #include "convert/linearize.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
 
 #include "base/interrupt.h"
+#include "convert/base_file.h"
 #include "convert/gguf_edit.h"
-#include "convert/import_huggingface.h"
-#include "convert/source.h"
 #include "convert/target_type.h"
 #include "models/model.h"
 #include "train/evaluate.h"
@@ -21,17 +18,6 @@ namespace {
 
 constexpr int64_t kWindow = 1024;       // tokens of an evaluation row, as in the plain protocol
 constexpr double kHeldOutShare = 0.05;  // of the training text, where no evaluation text is given
-
-// A file that is removed when the pipeline leaves, however it leaves.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
-  ~TemporaryFile() { unlink(path_.c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // Everything that the stages share.
 class Pipeline {
@@ -52,7 +38,7 @@ class Pipeline {
   LinearizeOptions options_;
   Team& team_;
   LinearizeReport report_;
-  std::unique_ptr<TemporaryFile> converted_;
+  std::unique_ptr<BaseFile> base_file_;
   std::unique_ptr<Model> base_;
   LinearConfig linear_;
   WeightSet weights_;  // the base's with the parameters on top
@@ -66,15 +52,8 @@ class Pipeline {
 Pipeline::Pipeline(const LinearizeOptions& options, Team& team) : options_(options), team_(team) {}
 
 void Pipeline::open_base() {
-  std::string path = options_.source;
-  if (detect_source(path) == SourceKind::kHuggingFace) {
-    converted_ = std::make_unique<TemporaryFile>(options_.output + ".base.gguf");
-    const DType type = huggingface_type(path);
-    options_.say(fmt::format("converting {} to GGUF ({})", path, type_name(type)));
-    import_huggingface(path, converted_->path(), type == DType::F64 ? DType::F32 : type, team_.size());
-    path = converted_->path();
-  }
-  base_ = std::make_unique<Model>(path);
+  base_file_ = std::make_unique<BaseFile>(options_.source, options_.output, team_.size(), "", options_.say);
+  base_ = std::make_unique<Model>(base_file_->path());
   require(!base_->linear.any(), "{} is linearized already; start from its softmax base", options_.source);
 }
 
@@ -203,8 +182,6 @@ void Pipeline::write() {
   ModelEdit edit;
   edit.config = base_->config;
   edit.linear = linear_;
-  std::vector<std::vector<float>> merged;
-  merged.reserve(base_->file.tensors().size());
   if (options_.lora_training.steps > 0) {
     for (int64_t l = 0; l < base_->config.layers; ++l)
       for (const std::string& target : options_.lora.targets) {
@@ -212,8 +189,9 @@ void Pipeline::write() {
         const Parameter* a = adapters_.find(name + ".lora_a");
         if (!a) continue;
         const WeightRef& weight = base_->weights.get(name, make_shape({-1, -1}));
-        merged.push_back(merged_weight(weight, *a, adapters_.get(name + ".lora_b"), options_.lora.scale()));
-        edit.tensors[name] = {{weight.shape, DType::F32, merged.back().data()}, weight.dtype};
+        const LowRank low{a->values(), adapters_.get(name + ".lora_b").values(), options_.lora.rank,
+                          options_.lora.scale()};
+        edit.tensors[name] = {weight, weight.dtype, {low}};
       }
   }
   for (const auto& map : maps_.all()) edit.tensors[map->name] = {{map->shape, DType::F32, map->values()}, DType::F32};

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "convert/import_huggingface.h"
+#include "convert/import_llama2c.h"
 #include "convert/source.h"
 
 namespace margay {
@@ -45,7 +46,7 @@ ModelFacts facts_of(const GgufFile& file, const TargetOptions& options) {
 
 ConvertReport quantize_gguf(const std::string& in, const std::string& out, const TargetOptions& options, int threads) {
   const GgufFile file(in);
-  check_output(out, {in});
+  check_output(out, file.paths());
 
   GgufWriter writer;
   writer.copy_metadata(file, [](std::string_view) { return true; });
@@ -66,22 +67,36 @@ ConvertReport quantize_gguf(const std::string& in, const std::string& out, const
 }
 
 DType default_type(const std::string& source) {
-  const SourceKind kind = detect_source(source);
-  if (kind == SourceKind::kGguf) {
-    const DType own = most_bytes(GgufFile(source));
-    return gguf_file_type(own) ? own : DType::Q8_0;
+  DType own = DType::Q8_0;
+  switch (detect_source(source)) {
+    case SourceKind::kGguf:
+      own = most_bytes(GgufFile(source));
+      return gguf_file_type(own) ? own : DType::Q8_0;
+    case SourceKind::kHuggingFace:
+      own = huggingface_type(source);
+      return own == DType::BF16 || own == DType::F16 ? own : DType::Q8_0;
+    default:
+      return DType::Q8_0;
   }
-  require(kind == SourceKind::kHuggingFace, "{}: give the whole model folder, not only its weights", source);
-  const DType own = huggingface_type(source);
-  return own == DType::BF16 || own == DType::F16 ? own : DType::Q8_0;
 }
 
 ConvertReport convert_model(const std::string& source, const std::string& out, const TargetOptions& options,
-                            int threads) {
+                            int threads, const std::string& tokenizer) {
   const SourceKind kind = detect_source(source);
-  require(kind != SourceKind::kSafetensors, "{}: give the whole model folder, not only its weights", source);
-  return kind == SourceKind::kGguf ? quantize_gguf(source, out, options, threads)
-                                   : import_huggingface(source, out, options, threads);
+  require(tokenizer.empty() || kind == SourceKind::kLlama2c, "{}: has its own tokenizer; --tokenizer is for llama2.c",
+          source);
+  switch (kind) {
+    case SourceKind::kGguf:
+      return quantize_gguf(source, out, options, threads);
+    case SourceKind::kHuggingFace:
+      return import_huggingface(source, out, options, threads);
+    case SourceKind::kLlama2c:
+      return import_llama2c(source, tokenizer, out, options, threads);
+    case SourceKind::kSafetensors:
+    case SourceKind::kPyTorch:
+      break;
+  }
+  fail("{}: give the whole model folder, not only its weights", source);
 }
 
 }  // namespace margay

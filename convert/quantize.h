@@ -12,9 +12,9 @@ namespace margay {
 // first, which the report notes.
 ConvertReport quantize_gguf(const std::string& in, const std::string& out, const TargetOptions& options, int threads);
 
-// A Hugging Face folder or a GGUF file to GGUF.
+// A Hugging Face folder, a GGUF file or a llama2.c checkpoint (with its `tokenizer`; empty: the one beside it) to GGUF.
 ConvertReport convert_model(const std::string& source, const std::string& out, const TargetOptions& options,
-                            int threads);
+                            int threads, const std::string& tokenizer = {});
 
 // The source's own type where margay writes it (BF16 and F16 checkpoints; any such GGUF), else Q8_0.
 DType default_type(const std::string& source);

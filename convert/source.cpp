@@ -1,21 +1,16 @@
 #include "convert/source.h"
 
-#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "formats/checkpoint.h"
+#include "formats/llama2c.h"
 
 namespace margay {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kPyTorch = "PyTorch checkpoints are not there yet; save the model as safetensors";
-
-bool is_pytorch_name(const std::string& name) {
-  return name.ends_with(".pt") || name.ends_with(".pth") || (name.ends_with(".bin") && name != "training_args.bin");
-}
 
 // A folder's first file for which match(name) holds; empty when there is none.
 template <class Match>
@@ -31,12 +26,9 @@ std::string first_file(const std::string& folder, Match match) {
 
 SourceKind detect_folder(const std::string& path) {
   const auto has = [&](const char* name) { return file_exists(path + "/" + name); };
-  if (has("config.json") || has("model.safetensors") || has("model.safetensors.index.json"))
-    return SourceKind::kHuggingFace;
+  if (has("config.json") || !Checkpoint::weights_of(path).empty()) return SourceKind::kHuggingFace;
   const std::string gguf = first_file(path, [](const std::string& name) { return name.ends_with(".gguf"); });
   require(gguf.empty(), "{}: is a folder without config.json; did you mean the file {}/{}?", path, path, gguf);
-  const std::string pytorch = first_file(path, is_pytorch_name);
-  require(pytorch.empty(), "{}: holds {}: {}", path, pytorch, kPyTorch);
   fail("{}: is a folder without config.json; give a Hugging Face model folder or a GGUF file", path);
 }
 
@@ -51,11 +43,14 @@ SourceKind detect_source(const std::string& path) {
   }
   if (is_directory(path)) return detect_folder(path);
   const MappedFile file(path);
-  if (file.size() >= 4 && std::memcmp(file.data(), "GGUF", 4) == 0) return SourceKind::kGguf;
+  if (file.text().starts_with("GGUF")) return SourceKind::kGguf;
+  if (is_pytorch_file(file.text())) return SourceKind::kPyTorch;
   if (path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json")) return SourceKind::kSafetensors;
-  require(!is_pytorch_name(fs::path(path).filename().string()), "{}: {}", path, kPyTorch);
+  if (path.ends_with(".bin.index.json")) return SourceKind::kPyTorch;
+  if (Llama2c::recognizes(file)) return SourceKind::kLlama2c;
   require(!path.ends_with(".gguf"), "{}: not a GGUF file (it does not begin with GGUF, {} bytes)", path, file.size());
-  fail("{}: is neither a GGUF file, a .safetensors file nor a Hugging Face model folder", path);
+  fail("{}: is no GGUF, .safetensors, PyTorch (.bin, .pt, .pth) or llama2.c file, nor a Hugging Face model folder",
+       path);
 }
 
 }  // namespace margay

@@ -4,10 +4,9 @@
 
 namespace margay {
 
-enum class SourceKind { kGguf, kSafetensors, kHuggingFace };
+enum class SourceKind { kGguf, kSafetensors, kPyTorch, kHuggingFace, kLlama2c };
 
-// Looks at the file's first bytes, or at what the folder holds. Throws Error saying what is missing, or what margay
-// cannot read yet (PyTorch's .bin, .pt and .pth).
+// Looks at the file's first bytes, or at what the folder holds. Throws Error saying what is missing.
 SourceKind detect_source(const std::string& path);
 
 }  // namespace margay

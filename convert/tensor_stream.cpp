@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int64_t kChunkBytes = 8 << 20;  // of output that is converted at a time
 
-bool convertible(DType type) {
-  if (type == DType::F64) return true;
+// Types that ops/quant converts to and from float32.
+bool has_kernels(DType type) {
   float value = 0;
   try {
     dequantize_row(type, &value, &value, 0);
@@ -30,12 +30,13 @@ bool convertible(DType type) {
   return true;
 }
 
-bool is_copy(const TensorJob& job) { return job.from == job.to && job.plus == 0; }
+// Whether rows are copied as they are.
+bool copies_rows(const TensorJob& job) { return job.from == job.to && job.plus == 0 && job.merged.empty(); }
 
 void check_job(const TensorJob& job) {
-  if (is_copy(job)) return;
-  require(convertible(job.from) && convertible(job.to), "tensor {}: {} cannot be converted to {} yet", job.name,
-          type_name(job.from), type_name(job.to));
+  if (copies_rows(job)) return;
+  require((is_float(job.from) || has_kernels(job.from)) && has_kernels(job.to),
+          "tensor {}: {} cannot be converted to {} yet", job.name, type_name(job.from), type_name(job.to));
 }
 
 // One thread's memory: a row in three forms.
@@ -46,18 +47,12 @@ struct RowBuffers {
 
 void read_row(const TensorJob& job, const std::byte* row, int64_t n, RowBuffers& buffers) {
   const auto bytes = static_cast<size_t>(row_bytes(job.from, n));
-  buffers.source.resize(bytes);
   buffers.values.resize(static_cast<size_t>(n));
+  const bool fast = job.from == DType::F32 || job.from == DType::F16 || job.from == DType::BF16;
+  if (is_float(job.from) && !fast) return read_floats(job.from, row, static_cast<size_t>(n), buffers.values.data());
+  buffers.source.resize(bytes);
   std::memcpy(buffers.source.data(), row, bytes);
-  if (job.from != DType::F64) {
-    dequantize_row(job.from, buffers.source.data(), buffers.values.data(), n);
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    double value;
-    std::memcpy(&value, row + i * 8, 8);
-    buffers.values[static_cast<size_t>(i)] = static_cast<float>(value);
-  }
+  dequantize_row(job.from, buffers.source.data(), buffers.values.data(), n);
 }
 
 struct RowResult {
@@ -65,11 +60,20 @@ struct RowResult {
   int64_t bad = -1;  // a column where the source or the result is not finite
 };
 
-RowResult convert_row(const TensorJob& job, const std::byte* row, std::byte* out, int64_t n, RowBuffers& buffers,
-                      Isa isa) {
+// Row r of the output's order.
+void add_low_rank(const LowRank& low, int64_t r, float* row, int64_t n) {
+  for (int64_t k = 0; k < low.rank; ++k) {
+    const float factor = low.scale * low.b[r * low.rank + k];
+    for (int64_t i = 0; i < n; ++i) row[i] += factor * low.a[k * n + i];
+  }
+}
+
+RowResult convert_row(const TensorJob& job, const std::byte* row, int64_t r, std::byte* out, int64_t n,
+                      RowBuffers& buffers, Isa isa) {
   read_row(job, row, n, buffers);
   if (job.plus != 0)
     for (float& value : buffers.values) value += job.plus;
+  for (const LowRank& low : job.merged) add_low_rank(low, r, buffers.values.data(), n);
   quantize_row(job.to, buffers.values.data(), out, n, job.importance, isa);
   buffers.back.resize(static_cast<size_t>(n));
   dequantize_row(job.to, out, buffers.back.data(), n);
@@ -113,7 +117,7 @@ class Stream {
       throw_if_interrupted();
       const int64_t count = std::min(step, rows - begin);
       const auto bytes = static_cast<size_t>(count * row_out);
-      if (is_copy(job) && job.rope_head == 0) {
+      if (copies_rows(job) && job.rope_head == 0) {
         sink(job.data + begin * row_out, bytes);
       } else {
         chunk_.resize(bytes);
@@ -145,13 +149,13 @@ class Stream {
       for (int64_t i = count * thread / team_.size(); i < count * (thread + 1) / team_.size(); ++i) {
         const std::byte* row = source_row(job, begin + i, columns);
         std::byte* out = chunk_.data() + i * row_out;
-        if (is_copy(job)) std::memcpy(out, row, static_cast<size_t>(row_out));
+        if (copies_rows(job)) std::memcpy(out, row, static_cast<size_t>(row_out));
         else
           results_[static_cast<size_t>(i)] =
-              convert_row(job, row, out, columns, buffers_[static_cast<size_t>(thread)], isa_);
+              convert_row(job, row, begin + i, out, columns, buffers_[static_cast<size_t>(thread)], isa_);
       }
     });
-    if (is_copy(job)) return;
+    if (copies_rows(job)) return;
     // Summed by rows, in order: the report does not depend on the number of threads.
     for (int64_t i = 0; i < count; ++i) {
       const RowResult& result = results_[static_cast<size_t>(i)];

@@ -11,6 +11,14 @@
 
 namespace margay {
 
+// A correction that a weight [out, in] gets on its way: scale B A, with a [rank, in] and b [out, rank] in the order of
+// the output's rows. Both must live until the file is written.
+struct LowRank {
+  const float *a = nullptr, *b = nullptr;
+  int64_t rank = 0;
+  float scale = 0;
+};
+
 // One tensor of the output.
 struct TensorJob {
   std::string name;
@@ -21,6 +29,7 @@ struct TensorJob {
   float plus = 0;         // added to every element: Gemma's norm weights hold w, GGUF's 1 + w
   bool mapped = false;    // data is a mapped file's: its pages are let go once they are written (release_pages())
   const float* importance = nullptr;  // of the columns, for types whose quantizers weigh (ops/quant/convert.h)
+  std::vector<LowRank> merged = {};   // LoRA, added in float32
 };
 
 // What was written, of one type or one tensor.

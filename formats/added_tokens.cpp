@@ -20,8 +20,9 @@ bool is_single_word(std::string_view text, size_t begin, size_t end) {
   return !before && !after;
 }
 
-size_t extend_left(std::string_view text, size_t begin) {
-  while (begin > 0) {
+// Not past `done`, where an earlier token ends.
+size_t extend_left(std::string_view text, size_t begin, size_t done) {
+  while (begin > done) {
     const Utf8Step step = last_step(text.substr(0, begin));
     if (!is_space(step.character)) break;
     begin -= step.length;
@@ -42,28 +43,17 @@ size_t extend_right(std::string_view text, size_t end) {
 
 void AddedTokenFinder::add(std::string_view text, size_t index) {
   if (text.empty()) return;
-  if (nodes_.empty()) nodes_.emplace_back();
   first_[static_cast<uint8_t>(text[0])] = true;
-  uint32_t node = 0;
-  for (const char c : text) {
-    const auto [child, fresh] = nodes_[node].next.try_emplace(static_cast<uint8_t>(c), nodes_.size());
-    node = child->second;
-    if (fresh) nodes_.emplace_back();
-  }
-  if (nodes_[node].token < 0) nodes_[node].token = static_cast<int64_t>(index);
+  trie_.add(text, static_cast<int32_t>(index));
 }
 
 AddedTokenFinder::Match AddedTokenFinder::find(std::string_view text, size_t start) const {
   for (size_t begin = start; begin < text.size(); ++begin) {
     if (!first_[static_cast<uint8_t>(text[begin])]) continue;
     Match match;
-    uint32_t node = 0;
-    for (size_t i = begin; i < text.size(); ++i) {
-      const auto child = nodes_[node].next.find(static_cast<uint8_t>(text[i]));
-      if (child == nodes_[node].next.end()) break;
-      node = child->second;
-      if (nodes_[node].token >= 0) match = {begin, i + 1, static_cast<size_t>(nodes_[node].token)};
-    }
+    trie_.prefixes(text.substr(begin), [&](size_t length, int32_t index) {
+      match = {begin, begin + length, static_cast<size_t>(index)};
+    });
     if (match.end > match.begin) return match;
   }
   return {};
@@ -73,18 +63,18 @@ void AddedTokenFinder::split(std::string_view text, const std::vector<AddedToken
                              const std::function<void(std::string_view)>& on_text,
                              const std::function<void(int32_t)>& on_token) const {
   size_t done = 0, start = 0;
-  while (!nodes_.empty() && start < text.size()) {
+  while (!trie_.empty() && start < text.size()) {
     const Match match = find(text, start);
     if (match.end == match.begin) break;
     start = match.end;
     const AddedToken& token = tokens[match.index];
     if (token.special && !parse_special) continue;
     if (token.single_word && !is_single_word(text, match.begin, match.end)) continue;
-    const size_t begin = std::max(done, token.lstrip ? extend_left(text, match.begin) : match.begin);
+    const size_t begin = token.lstrip ? extend_left(text, match.begin, done) : match.begin;
     const size_t end = token.rstrip ? extend_right(text, match.end) : match.end;
     if (done < begin) on_text(text.substr(done, begin - done));
     on_token(token.id);
-    done = std::max(done, end);
+    start = done = end;  // white space that a token took is no part of another one
   }
   if (done < text.size()) on_text(text.substr(done));
 }

@@ -4,8 +4,9 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "formats/byte_trie.h"
 
 namespace margay {
 
@@ -24,7 +25,7 @@ class AddedTokenFinder {
  public:
   // Searches for `text`, which means tokens[index]; empty texts and repeated ones are left out.
   void add(std::string_view text, size_t index);
-  bool empty() const { return nodes_.empty(); }
+  bool empty() const { return trie_.empty(); }
 
   // Cuts `text` (valid UTF-8): calls on_text with the parts between tokens and on_token with the ids of tokens, in
   // order. Special tokens are text unless parse_special.
@@ -38,12 +39,7 @@ class AddedTokenFinder {
   };
   Match find(std::string_view text, size_t start) const;
 
-  // A trie of bytes. Node 0 is the root.
-  struct Node {
-    std::unordered_map<uint8_t, uint32_t> next;
-    int64_t token = -1;
-  };
-  std::vector<Node> nodes_;
+  ByteTrie trie_;         // to indices
   bool first_[256] = {};  // bytes that begin a token
 };
 

@@ -4,7 +4,6 @@
 #include <bit>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <queue>
 
 #include "base/error.h"
 #include "formats/json.h"
@@ -16,36 +15,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kCachedWords = 1 << 17, kCachedWordBytes = 256;
-
 uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
-// A token of a word while it merges: a linked list by index, -1 at the ends.
-struct Symbol {
-  int32_t id, before, after;
-};
-
-struct Candidate {
-  int32_t rank, place, id;                        // merge `place` with the symbol after it into `id`
-  bool operator<(const Candidate& other) const {  // the best (lowest rank, then leftmost) is the largest
-    return rank != other.rank ? rank > other.rank : place > other.place;
-  }
-};
-
 }  // namespace
-
-const std::vector<int32_t>* WordCache::find(std::string_view word) const {
-  const auto found = words_.find(word);
-  return found == words_.end() ? nullptr : &found->second;
-}
-
-void WordCache::add(std::string_view word, std::vector<int32_t> ids) {
-  if (word.size() > kCachedWordBytes) return;
-  if (words_.size() >= kCachedWords) words_.clear();
-  words_.emplace(word, std::move(ids));
-}
 
 void MergeTable::reserve(size_t merges) { slots_.assign(std::bit_ceil(merges * 2 + 2), Slot{}); }
 
@@ -63,37 +37,28 @@ void MergeTable::set(int32_t left, int32_t right, Merge merge) {
   slots_[place(key)] = {key, merge};
 }
 
-MergeTable::Merge MergeTable::find(int32_t left, int32_t right) const {
-  return slots_[place(pair_key(left, right))].merge;
-}
+Merge MergeTable::find(int32_t left, int32_t right) const { return slots_[place(pair_key(left, right))].merge; }
 
-Bpe::Bpe(const Json& json, const std::string& where) {
-  const Json& type = optional_field(json, "type");
-  // Files of early versions leave the type out; a list of merges tells BPE from the others.
-  const std::string name = type.is_string()                            ? type.get<std::string>()
-                           : optional_field(json, "merges").is_array() ? "BPE"
-                                                                       : "without a type";
-  require(name == "BPE", "{}: model {} is not there yet; only byte-level BPE is", where, name);
+Bpe::Bpe(const Json& json, bool bytes, const std::string& where) : bytes_(bytes) {
   const Json& dropout = optional_field(json, "dropout");
   require(dropout.is_null() || dropout == 0.0, "{}: BPE with dropout is not supported", where);
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json& value = optional_field(json, affix);
-    require(value.is_null() || value == "", "{}: BPE with {} is not there yet", where, affix);
+    require(value.is_null() || value == "", "{}: BPE with {} is not supported", where, affix);
   }
-  require(!bool_field(json, "byte_fallback", false, where),
-          "{}: BPE with byte_fallback (SentencePiece) is not there yet", where);
   ignore_merges_ = bool_field(json, "ignore_merges", false, where);
-  fuse_unknown_ = bool_field(json, "fuse_unk", false, where);
   read_vocabulary(json, where);
   read_merges(json, where);
-  if (const Json& unknown = optional_field(json, "unk_token"); unknown.is_string()) {
-    unknown_ = find(unknown.get<std::string>());
-  }
+  unknown_.set_fuse(bool_field(json, "fuse_unk", false, where));
+  if (const Json& unknown = optional_field(json, "unk_token"); unknown.is_string())
+    unknown_.set_unknown(find(unknown.get_ref<const std::string&>()));
+  // A vocabulary of bytes lacks none.
+  if (bool_field(json, "byte_fallback", false, where) && !bytes) unknown_.set_byte_fallback(ids_);
 }
 
 Bpe::Bpe(const std::vector<std::string_view>& tokens, const std::vector<std::string_view>& merges, bool ignore_merges,
          const std::string& where)
-    : ignore_merges_(ignore_merges) {
+    : bytes_(true), ignore_merges_(ignore_merges) {
   require(tokens.size() < size_t{std::numeric_limits<int32_t>::max()}, "{}: {} tokens are too many", where,
           tokens.size());
   ids_.reserve(tokens.size());
@@ -157,74 +122,59 @@ void Bpe::add_merge(std::string_view left, std::string_view right, const std::st
   merges_.emplace_back(static_cast<int32_t>(a), static_cast<int32_t>(b));
 }
 
-std::vector<std::string> Bpe::merges() const {
-  std::vector<std::string> texts;
-  texts.reserve(merges_.size());
-  for (const auto& [left, right] : merges_) texts.emplace_back(ids_.text(left)).append(" ").append(ids_.text(right));
-  return texts;
-}
-
-std::optional<int32_t> Bpe::find(std::string_view text) const {
-  const int64_t entry = ids_.find(text);
-  if (entry < 0) return std::nullopt;
-  return ids_.id(entry);
-}
-
-void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, WordCache& cache) const {
-  if (const auto* cached = cache.find(word)) {
-    ids.insert(ids.end(), cached->begin(), cached->end());
-    return;
+GgufModel Bpe::gguf(size_t ids) const {
+  if (bytes_) {
+    std::vector<std::string> merges;
+    merges.reserve(merges_.size());
+    for (const auto& [left, right] : merges_) merges.emplace_back(ids_.text(left)).append(" ").append(ids_.text(right));
+    return {"gpt2", std::move(merges), {}, ignore_merges_};
   }
-  std::vector<int32_t> tokens;
-  const auto whole = ignore_merges_ ? find(bytes_to_characters(word)) : std::nullopt;
-  if (whole) tokens = {*whole};
-  else tokens = merge_word(word);
-  ids.insert(ids.end(), tokens.begin(), tokens.end());
-  cache.add(word, std::move(tokens));
+  // SentencePiece merges into the token of the highest score: minus the rank of the first merge into it. Its characters
+  // have lower ones still; what is neither is no part of a word.
+  std::vector<float> scores(ids, 0.0f);
+  const auto rank = [](size_t place) { return -static_cast<float>(place); };
+  size_t characters = merges_.size();
+  for (int64_t i = 0; i < ids_.size(); ++i)
+    if (!ids_.text(i).empty() && utf8_step(ids_.text(i)).length == ids_.text(i).size())
+      scores[static_cast<size_t>(ids_.id(i))] = rank(characters++);
+  for (size_t i = merges_.size(); i-- > 0;) {
+    const auto [left, right] = merges_[i];
+    scores[static_cast<size_t>(table_.find(ids_.id(left), ids_.id(right)).id)] = rank(i);
+  }
+  return {"llama", {}, std::move(scores), ignore_merges_};
 }
 
-std::vector<int32_t> Bpe::merge_word(std::string_view word) const {
+std::vector<int32_t> Bpe::encode(std::string_view word) const {
   require(word.size() < size_t{std::numeric_limits<int32_t>::max()}, "a word of {} bytes is too long", word.size());
-  std::vector<Symbol> symbols;
-  symbols.reserve(word.size());
-  bool last_unknown = false;
-  for (const char byte : word) {
-    int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
-    const bool unknown = id < 0;
-    if (unknown && unknown_ && !(fuse_unknown_ && last_unknown)) id = *unknown_;
-    last_unknown = unknown;
-    if (id < 0) continue;  // without a token for what is unknown, Hugging Face drops it too
-    const auto place = static_cast<int32_t>(symbols.size());
-    if (place > 0) symbols.back().after = place;
-    symbols.push_back({id, place - 1, -1});
-  }
-
-  std::priority_queue<Candidate> queue;
-  const auto propose = [&](int32_t place) {
-    if (place < 0 || symbols[place].after < 0) return;
-    const MergeTable::Merge merge = table_.find(symbols[place].id, symbols[symbols[place].after].id);
-    if (merge.rank >= 0) queue.push({merge.rank, place, merge.id});
-  };
-  for (size_t i = 0; i + 1 < symbols.size(); ++i) propose(static_cast<int32_t>(i));
-  while (!queue.empty()) {
-    const Candidate best = queue.top();
-    queue.pop();
-    Symbol& left = symbols[best.place];
-    // Merges since it was proposed may have changed either side.
-    if (left.id < 0 || left.after < 0) continue;
-    Symbol& right = symbols[left.after];
-    if (table_.find(left.id, right.id).id != best.id) continue;
-    left.id = best.id;
-    left.after = right.after;
-    right.id = -1;
-    if (left.after >= 0) symbols[left.after].before = best.place;
-    propose(left.before);
-    propose(best.place);
-  }
+  if (ignore_merges_)
+    if (const auto whole = bytes_ ? find(bytes_to_characters(word)) : find(word)) return {*whole};
+  std::vector<MergeSymbol> symbols = symbols_of(word);
+  merge_symbols(symbols,
+                [&](const MergeSymbol& left, const MergeSymbol& right) { return table_.find(left.id, right.id); });
   std::vector<int32_t> ids;
-  for (const Symbol& symbol : symbols)
+  for (const MergeSymbol& symbol : symbols)
     if (symbol.id >= 0) ids.push_back(symbol.id);
   return ids;
+}
+
+std::vector<MergeSymbol> Bpe::symbols_of(std::string_view word) const {
+  std::vector<MergeSymbol> symbols;
+  symbols.reserve(word.size());
+  bool fused = false;
+  for (size_t at = 0, length = 1; at < word.size(); at += length) {
+    if (!bytes_) length = utf8_step(word.substr(at)).length;
+    const std::string_view character = word.substr(at, length);
+    const int64_t entry = bytes_ ? -1 : ids_.find(character);
+    const int32_t id = bytes_ ? byte_ids_[static_cast<uint8_t>(word[at])] : entry < 0 ? -1 : ids_.id(entry);
+    const auto append = [&](int32_t token) { append_symbol(symbols, token, at, length); };
+    if (id < 0) {
+      unknown_.append(character, fused, append);
+    } else {
+      append(id);
+      fused = false;
+    }
+  }
+  return symbols;
 }
 
 }  // namespace margay

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "base/error.h"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr uint64_t kMaxAlignment = 1 << 20;
 constexpr int kMaxArrayDepth = 8;
 constexpr uint32_t kMaxDimensions = 4;
+constexpr uint64_t kMaxParts = 9999;  // of a split model
 
 // Bytes of a scalar; 0 for strings and arrays.
 uint64_t scalar_bytes(GgufType type) {
@@ -191,8 +193,43 @@ const char* gguf_type_name(GgufType type) {
   return id < std::size(kNames) ? kNames[id] : "unknown";
 }
 
-GgufFile::GgufFile(const std::string& path, const MapOptions& options) : file_(path, options) {
-  Cursor cursor(file_);
+GgufFile::GgufFile(const std::string& path, const MapOptions& options) : GgufFile(path, options, OnePart{}) {
+  if (u64_or("split.count", 1) > 1) join_parts(options);
+}
+
+// The parts' names and numbers are those of llama.cpp's gguf-split: split.no counts from 0, names from 1.
+void GgufFile::join_parts(const MapOptions& options) {
+  const std::string first = path();
+  const uint64_t count = u64("split.count"), number = u64("split.no");
+  require(count <= kMaxParts && number < count, "{}: is part {} of {}, expected at most {} parts", first, number + 1,
+          count, kMaxParts);
+  const auto ending = [&](uint64_t part) { return fmt::format("-{:05}-of-{:05}.gguf", part + 1, count); };
+  require(first.ends_with(ending(number)), "{}: is part {} of {}; its name should end with {}", first, number + 1,
+          count, ending(number));
+  const std::string name = first.substr(0, first.size() - ending(number).size());
+  require(number == 0, "{}: is part {} of {}; name the first one, {}", first, number + 1, count, name + ending(0));
+  const uint64_t tensors = u64_or("split.tensors.count", 0);
+  for (uint64_t part = 1; part < count; ++part) {
+    GgufFile next(name + ending(part), options, OnePart{});
+    require(next.u64_or("split.no", 0) == part && next.u64_or("split.count", 0) == count,
+            "{}: says that it is part {} of {}, expected {} of {}", next.path(), next.u64_or("split.no", 0) + 1,
+            next.u64_or("split.count", 0), part + 1, count);
+    for (const auto& [tensor, index] : next.tensor_index_)
+      require(tensor_index_.emplace(tensor, tensors_.size() + index).second, "{}: tensor {} is in an earlier part too",
+              next.path(), tensor);
+    std::move(next.tensors_.begin(), next.tensors_.end(), std::back_inserter(tensors_));
+    files_.push_back(std::move(next.files_.front()));
+  }
+  require(tensors == 0 || tensors == tensors_.size(), "{}: its {} parts hold {} tensors, split.tensors.count says {}",
+          first, count, tensors_.size(), tensors);
+  std::erase_if(metadata_, [](const GgufMetadata& entry) { return entry.key.starts_with("split."); });
+  metadata_index_.clear();
+  for (size_t i = 0; i < metadata_.size(); ++i) metadata_index_.emplace(metadata_[i].key, i);
+}
+
+GgufFile::GgufFile(const std::string& path, const MapOptions& options, OnePart) {
+  const MappedFile& file = files_.emplace_back(path, options);
+  Cursor cursor(file);
   version_ = read_version(cursor, path);
   const auto tensor_count = cursor.read<uint64_t>("the tensor count");
   const auto metadata_count = cursor.read<uint64_t>("the metadata count");
@@ -216,9 +253,21 @@ GgufFile::GgufFile(const std::string& path, const MapOptions& options) : file_(p
             places.back().name);
   }
   const uint64_t start = (cursor.position() + alignment_ - 1) / alignment_ * alignment_;
-  place_tensors(places, file_, start, alignment_);
+  place_tensors(places, file, start, alignment_);
   tensors_.reserve(places.size());
   for (TensorPlace& place : places) tensors_.push_back(std::move(place.entry));
+}
+
+std::vector<std::string> GgufFile::paths() const {
+  std::vector<std::string> paths;
+  for (const MappedFile& file : files_) paths.push_back(file.path());
+  return paths;
+}
+
+uint64_t GgufFile::file_bytes() const {
+  uint64_t bytes = 0;
+  for (const MappedFile& file : files_) bytes += file.size();
+  return bytes;
 }
 
 const TensorEntry* GgufFile::find(std::string_view name) const {

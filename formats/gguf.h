@@ -47,17 +47,19 @@ struct GgufMetadata {
 // The value for people: strings quoted, at most `limit` elements of an array and 200 bytes of a string.
 std::string gguf_value_text(const GgufMetadata& entry, size_t limit = 8);
 
-// A GGUF file (version 2 or 3, little-endian), mapped. Opening checks the whole structure: counts against the bytes
+// A GGUF file (version 2 or 3, little-endian), mapped; of a model split into NAME-00001-of-00003.gguf and so on the first
+// one opens all, as one model without the split.* keys. Opening checks the whole structure: counts against the bytes
 // that remain, types, alignment, offsets, overlaps, duplicate names. Movable. All members throw Error naming the file
 // and the key or tensor.
 class GgufFile {
  public:
   explicit GgufFile(const std::string& path, const MapOptions& options = {});
 
-  const std::string& path() const { return file_.path(); }
+  const std::string& path() const { return files_.front().path(); }
+  std::vector<std::string> paths() const;  // of all its files
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }  // bytes
-  uint64_t file_bytes() const { return file_.size(); }
+  uint64_t file_bytes() const;                       // of all its files
 
   const std::vector<TensorEntry>& tensors() const { return tensors_; }  // in file order
   const TensorEntry* find(std::string_view name) const;                 // nullptr when absent
@@ -88,10 +90,13 @@ class GgufFile {
   std::vector<bool> booleans_or(std::string_view key, std::vector<bool> otherwise) const;
 
  private:
+  struct OnePart {};
+  GgufFile(const std::string& path, const MapOptions& options, OnePart);
+  void join_parts(const MapOptions& options);
   const GgufMetadata& entry(std::string_view key) const;
   const GgufMetadata& array(std::string_view key) const;
 
-  MappedFile file_;
+  std::vector<MappedFile> files_;
   uint32_t version_ = 0;
   uint64_t alignment_ = 32;
   std::vector<GgufMetadata> metadata_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "formats/base64.h"
 #include "formats/json.h"
 #include "formats/tokenizer_fields.h"
 #include "formats/utf8.h"
@@ -59,6 +60,17 @@ std::string lowercase(std::string_view text) {
   return out;
 }
 
+std::string strip_accents(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Step step = utf8_step(text);
+    if (utf8proc_category(static_cast<utf8proc_int32_t>(step.character)) != UTF8PROC_CATEGORY_MN)
+      out += text.substr(0, step.length);
+    text.remove_prefix(step.length);
+  }
+  return out;
+}
+
 std::string_view strip(std::string_view text, bool left, bool right) {
   while (left && !text.empty()) {
     const Utf8Step step = utf8_step(text);
@@ -74,7 +86,7 @@ std::string_view strip(std::string_view text, bool left, bool right) {
   return text;
 }
 
-std::string replace(std::string_view text, const Regex& pattern, std::string_view content) {
+std::string replace(std::string_view text, const Regex& pattern, std::string_view content, size_t limit) {
   std::string out;
   size_t copied = 0, start = 0;
   while (start <= text.size() && !text.empty()) {
@@ -82,6 +94,7 @@ std::string replace(std::string_view text, const Regex& pattern, std::string_vie
     if (!match) break;
     out += text.substr(copied, match->begin - copied);
     out += content;
+    require(out.size() <= limit, "the tokenizer's normalizer makes more than {} bytes of a text", limit);
     copied = match->end;
     start = match->end > match->begin  ? match->end
             : match->end < text.size() ? match->end + utf8_step(text.substr(match->end)).length
@@ -103,7 +116,8 @@ void Normalizer::add(const Json& json, const std::string& where, int depth) {
                                                                   {"NFD", Step::NFD},
                                                                   {"NFKC", Step::NFKC},
                                                                   {"NFKD", Step::NFKD},
-                                                                  {"Lowercase", Step::Lowercase}};
+                                                                  {"Lowercase", Step::Lowercase},
+                                                                  {"StripAccents", Step::StripAccents}};
   for (const auto& [name, kind] : kForms)
     if (type == name) return steps_.push_back({kind}), void();
   if (type == "Sequence") {
@@ -117,13 +131,22 @@ void Normalizer::add(const Json& json, const std::string& where, int depth) {
     steps_.push_back({.kind = Step::Replace,
                       .text = string_field(json, "content", where),
                       .pattern = pattern_field(json, where + ": normalizer Replace")});
+  } else if (type == "Precompiled") {
+    // Fast tokenizers of models without a table have one of no bytes.
+    const Json& map = optional_field(json, "precompiled_charsmap");
+    if (map.is_null() || map == "") return;
+    const auto blob = base64_decode(string_field(json, "precompiled_charsmap", where));
+    require(blob.has_value(), "{}: the normalizer's precompiled_charsmap is not base64", where);
+    steps_.push_back({.kind = Step::Precompiled, .charsmap = std::make_shared<const Charsmap>(*blob, where)});
   } else {
-    fail("{}: normalizer {} is not there yet (NFC, NFD, NFKC, NFKD, Lowercase, Strip, Prepend, Replace are)", where,
-         type);
+    fail(
+        "{}: normalizer {} is not supported (NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, "
+        "Precompiled are)",
+        where, type);
   }
 }
 
-std::string Normalizer::apply_step(const Step& step, std::string_view text) {
+std::string Normalizer::apply_step(const Step& step, std::string_view text, size_t limit) {
   switch (step.kind) {
     case Step::NFC:
       return unicode_form(text, UTF8PROC_COMPOSE);
@@ -135,20 +158,35 @@ std::string Normalizer::apply_step(const Step& step, std::string_view text) {
       return unicode_form(text, static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT));
     case Step::Lowercase:
       return lowercase(text);
+    case Step::StripAccents:
+      return strip_accents(text);
     case Step::Strip:
       return std::string(strip(text, step.left, step.right));
     case Step::Prepend:
       return text.empty() ? std::string() : step.text + std::string(text);
     case Step::Replace:
-      return replace(text, *step.pattern, step.text);
+      return replace(text, *step.pattern, step.text, limit);
+    case Step::Precompiled:
+      return step.charsmap->apply(text, limit);
   }
   return std::string(text);
 }
 
 std::string Normalizer::apply(std::string_view text) const {
+  // Compatibility forms make up to 11 times as many bytes.
+  const size_t limit = 64 * text.size() + (64 << 10);
   std::string result(text);
-  for (const Step& step : steps_) result = apply_step(step, result);
+  for (const Step& step : steps_) {
+    result = apply_step(step, result, limit);
+    require(result.size() <= limit, "the tokenizer's normalizer makes more than {} bytes of a text", limit);
+  }
   return result;
+}
+
+const Charsmap* Normalizer::charsmap() const {
+  for (const Step& step : steps_)
+    if (step.charsmap) return step.charsmap.get();
+  return nullptr;
 }
 
 }  // namespace margay

@@ -1,5 +1,6 @@
 #include "formats/pre_tokenizer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -56,8 +57,9 @@ PreTokenizer::PreTokenizer(const Json& json, const std::string& where) {
   add(json, where, 0);
   size_t bytes = 0;
   for (const Stage& stage : stages_) bytes += stage.kind == Stage::Bytes;
-  require(bytes == 1, "{}: the pre_tokenizer has {} ByteLevel steps; only byte-level BPE (one step) is there yet",
-          where, bytes);
+  require(bytes <= 1, "{}: the pre_tokenizer has {} ByteLevel steps, at most one is supported", where, bytes);
+  bytes_ = bytes == 1;
+  if (!bytes_) return;
   if (stages_.back().kind == Stage::Bytes) stages_.pop_back();
   else mapped_ = true;
 }
@@ -70,6 +72,27 @@ PreTokenizer::Behavior PreTokenizer::behavior_of(const std::string& name, const 
 
 void PreTokenizer::add_split(Regex pattern, Behavior behavior, bool invert) {
   stages_.push_back({Stage::Split, std::move(pattern), behavior, invert});
+}
+
+void PreTokenizer::add_metaspace(const Json& json, const std::string& where) {
+  Stage stage{Stage::Metaspace};
+  stage.space = string_field(json, "replacement", where + ": pre_tokenizer Metaspace");
+  require(!stage.space.empty() && utf8_step(stage.space).length == stage.space.size(),
+          "{}: Metaspace has the replacement \"{}\", expected one character", where, stage.space);
+  // Files of early versions have only a yes or no.
+  const Json& scheme = optional_field(json, "prepend_scheme");
+  const std::string name = scheme.is_string()                                  ? scheme.get<std::string>()
+                           : bool_field(json, "add_prefix_space", true, where) ? "always"
+                                                                               : "never";
+  static constexpr std::pair<const char*, Prepend> kSchemes[] = {
+      {"never", Prepend::Never}, {"first", Prepend::First}, {"always", Prepend::Always}};
+  const auto* found =
+      std::find_if(std::begin(kSchemes), std::end(kSchemes), [&](auto& row) { return name == row.first; });
+  require(found != std::end(kSchemes), "{}: Metaspace has prepend_scheme \"{}\", which is unknown", where, name);
+  stage.prepend = found->second;
+  const std::string space = stage.space;
+  stages_.push_back(std::move(stage));
+  if (bool_field(json, "split", true, where)) add_split(Regex::literal(space, where), Behavior::MergedWithNext, false);
 }
 
 void PreTokenizer::add(const Json& json, const std::string& where, int depth) {
@@ -96,37 +119,54 @@ void PreTokenizer::add(const Json& json, const std::string& where, int depth) {
     add_split(Regex(R"(\w+|[^\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\s]+)", where), Behavior::Removed, true);
   } else if (type == "WhitespaceSplit") {
     add_split(Regex(R"(\s)", where), Behavior::Removed, false);
+  } else if (type == "Metaspace") {
+    add_metaspace(json, where);
   } else {
-    fail("{}: pre_tokenizer {} is not there yet (ByteLevel, Split, Digits, Punctuation, Whitespace are)", where, type);
+    fail(
+        "{}: pre_tokenizer {} is not supported (ByteLevel, Metaspace, Split, Digits, Punctuation, Whitespace, "
+        "WhitespaceSplit, Sequence are)",
+        where, type);
   }
 }
 
-void PreTokenizer::run(std::string_view text, const Sink& sink) const {
-  if (!text.empty()) run_stage(0, text, sink);
+void PreTokenizer::run(std::string_view text, bool first, const Sink& sink) const {
+  if (!text.empty()) run_stage(0, text, first, sink);
 }
 
-void PreTokenizer::run_stage(size_t stage, std::string_view text, const Sink& sink) const {
+void PreTokenizer::run_stage(size_t stage, std::string_view text, bool first, const Sink& sink) const {
   if (stage == stages_.size()) {
     if (!mapped_) return sink(text);
     std::string bytes;
     require(characters_to_bytes(text, bytes), "the pre-tokenizer made a piece that is not of bytes");
     return sink(bytes);
   }
-  switch (stages_[stage].kind) {
+  const Stage& rule = stages_[stage];
+  switch (rule.kind) {
     case Stage::Split:
-      return split(stage, text, sink);
+      return split(stage, text, first, sink);
     case Stage::PrefixSpace:
-      if (text.starts_with(' ')) return run_stage(stage + 1, text, sink);
-      return run_stage(stage + 1, ' ' + std::string(text), sink);
+      if (text.starts_with(' ')) return run_stage(stage + 1, text, first, sink);
+      return run_stage(stage + 1, ' ' + std::string(text), first, sink);
+    case Stage::Metaspace: {
+      std::string spaced;
+      const bool prepends = rule.prepend == Prepend::Always || (rule.prepend == Prepend::First && first);
+      if (prepends && !text.starts_with(' ') && !text.starts_with(rule.space)) spaced = rule.space;
+      for (const char c : text) {
+        if (c == ' ') spaced += rule.space;
+        else spaced += c;
+      }
+      return run_stage(stage + 1, spaced, first, sink);
+    }
     case Stage::Bytes:
-      return run_stage(stage + 1, bytes_to_characters(text), sink);
+      return run_stage(stage + 1, bytes_to_characters(text), first, sink);
   }
 }
 
-void PreTokenizer::split(size_t stage, std::string_view text, const Sink& sink) const {
+void PreTokenizer::split(size_t stage, std::string_view text, bool first, const Sink& sink) const {
   const Stage& rule = stages_[stage];
-  Merger merger(rule.behavior,
-                [&](size_t begin, size_t end) { run_stage(stage + 1, text.substr(begin, end - begin), sink); });
+  Merger merger(rule.behavior, [&](size_t begin, size_t end) {
+    run_stage(stage + 1, text.substr(begin, end - begin), first && begin == 0, sink);
+  });
   size_t done = 0, start = 0;
   while (start < text.size()) {
     const auto match = rule.pattern->find(text, start);
@@ -148,7 +188,10 @@ std::string PreTokenizer::description() const {
     if (stage.kind == Stage::Split)
       result += fmt::format("split {}{} {}; ", stage.invert ? "not " : "",
                             kBehaviors[static_cast<size_t>(stage.behavior)], stage.pattern->pattern());
-    else result += stage.kind == Stage::Bytes ? "bytes; " : "prefix space; ";
+    else
+      result += stage.kind == Stage::Bytes         ? "bytes; "
+                : stage.kind == Stage::PrefixSpace ? "prefix space; "
+                                                   : "spaces; ";
   }
   return result;
 }

@@ -11,7 +11,8 @@ namespace margay {
 namespace {
 
 constexpr uint32_t kMatchLimit = 10'000'000;
-constexpr size_t kMaxPattern = 64 << 10;  // bytes
+constexpr uint32_t kHeapLimit = 256 << 10;  // KiB
+constexpr size_t kMaxPattern = 64 << 10;    // bytes
 
 // Unicode's White_Space: PCRE2's own \s has U+180E besides.
 constexpr std::string_view kSpace = R"(\t-\r\x{85}\p{Z})";
@@ -173,6 +174,7 @@ struct Scratch {
   Scratch() {
     require(data && context && stack, "out of memory for regular expressions");
     pcre2_set_match_limit(context, kMatchLimit);
+    pcre2_set_heap_limit(context, kHeapLimit);
     pcre2_jit_stack_assign(context, nullptr, stack);
   }
   ~Scratch() {
@@ -235,8 +237,13 @@ void Regex::compile(const std::string& translated, const std::string& where) {
 
 std::optional<Regex::Span> Regex::find(std::string_view text, size_t start) const {
   static thread_local Scratch scratch;
-  const int found = pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                text.size(), start, PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
+  const auto match = [&](uint32_t options) {
+    return pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                       text.size(), start, PCRE2_NO_UTF_CHECK | options, scratch.data, scratch.context);
+  };
+  int found = match(0);
+  // A group that repeats through a very long word: the interpreter keeps its places on the heap.
+  if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
   if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
   require(found >= 0, "the tokenizer's regular expression {} failed at byte {} of the text: {}", pattern_, start,
           error_text(found));

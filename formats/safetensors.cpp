@@ -21,8 +21,10 @@ struct TypeName {
   const char* name;  // as safetensors spells it
   DType dtype;
 };
-constexpr TypeName kTypes[] = {{"F32", DType::F32}, {"F16", DType::F16}, {"BF16", DType::BF16}, {"F64", DType::F64},
-                               {"I64", DType::I64}, {"I32", DType::I32}, {"I16", DType::I16},   {"I8", DType::I8}};
+constexpr TypeName kTypes[] = {{"F32", DType::F32},        {"F16", DType::F16}, {"BF16", DType::BF16},
+                               {"F64", DType::F64},        {"I64", DType::I64}, {"I32", DType::I32},
+                               {"I16", DType::I16},        {"I8", DType::I8},   {"F8_E4M3", DType::F8_E4M3},
+                               {"F8_E5M2", DType::F8_E5M2}};
 
 const TypeName* find_type_name(std::string_view name) {
   for (const TypeName& row : kTypes)
@@ -84,42 +86,19 @@ void check_overlaps(std::vector<Range> ranges, const std::string& path) {
             ranges[i - 1].name, ranges[i].name, ranges[i].begin);
 }
 
-// A shard's name is that of a file in the same folder and nothing else.
-bool plain_file_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
-         name.find('\\') == std::string::npos && name.find('\0') == std::string::npos;
-}
-
 }  // namespace
 
-Safetensors::Safetensors(const std::string& path) : path_(path) {
-  if (!is_directory(path)) {
-    if (path.ends_with(".index.json")) {
-      const size_t slash = path.rfind('/');
-      open_index(slash == std::string::npos ? "." : path.substr(0, slash), path);
-    } else {
-      open_shard(path);
-    }
-    return;
-  }
-  const std::string single = path + "/model.safetensors", index = path + "/model.safetensors.index.json";
-  if (file_exists(single)) open_shard(single);
-  else if (file_exists(index)) open_index(path, index);
-  else fail("{}: has neither model.safetensors nor model.safetensors.index.json", path);
-}
-
-void Safetensors::open_shard(const std::string& path) {
-  MappedFile& file = files_.emplace_back(path);
-  require(file.size() >= 8, "{}: {} bytes, too short for a safetensors file", path, file.size());
+Safetensors::Safetensors(const std::string& path) : TensorTable(path), file_(path) {
+  require(file_.size() >= 8, "{}: {} bytes, too short for a safetensors file", path, file_.size());
   uint64_t header_bytes;
-  std::memcpy(&header_bytes, file.data(), 8);
-  require(header_bytes <= kMaxHeader && header_bytes <= file.size() - 8,
+  std::memcpy(&header_bytes, file_.data(), 8);
+  require(header_bytes <= kMaxHeader && header_bytes <= file_.size() - 8,
           "{}: the header has {} bytes, the file {} (truncated, or not a safetensors file)", path, header_bytes,
-          file.size());
-  const Json header = parse_json(file.text().substr(8, header_bytes), path);
+          file_.size());
+  const Json header = parse_json(file_.text().substr(8, header_bytes), path);
   require(header.is_object(), "{}: the header is {}, expected an object", path, json_kind(header));
-  const std::byte* data = file.data() + 8 + header_bytes;
-  const uint64_t data_bytes = file.size() - 8 - header_bytes;
+  const std::byte* data = file_.data() + 8 + header_bytes;
+  const uint64_t data_bytes = file_.size() - 8 - header_bytes;
 
   std::vector<Range> ranges;
   for (const auto& [name, info] : header.items()) {
@@ -131,7 +110,6 @@ void Safetensors::open_shard(const std::string& path) {
     }
     const std::string where = path + ": tensor " + name;
     require(info.is_object(), "{}: is {}, expected an object", where, json_kind(info));
-    require(!index_.contains(name) && !unsupported_.contains(name), "{}: is in two shards", where);
     Range range = read_range(info, data_bytes, where);
     range.name = name;
     ranges.push_back(range);
@@ -139,64 +117,26 @@ void Safetensors::open_shard(const std::string& path) {
     std::vector<int64_t> shape = read_shape(info, where);
     const TypeName* type = find_type_name(type_name);
     if (!type) {
-      unsupported_.emplace(name, type_name);
+      add_unsupported(name, type_name);
       continue;
     }
     const uint64_t bytes = tensor_bytes(type->dtype, shape, where);
     require(bytes == range.end - range.begin, "{}: shape {} of {} needs {} bytes, the file has {}", where,
             shape_text(shape), type_name, bytes, range.end - range.begin);
-    index_.emplace(name, tensors_.size());
-    tensors_.push_back({name, type->dtype, std::move(shape), data + range.begin, bytes});
+    add({name, type->dtype, std::move(shape), data + range.begin, bytes});
   }
   check_overlaps(std::move(ranges), path);
 }
 
-void Safetensors::open_index(const std::string& folder, const std::string& index_path) {
-  const Json index = parse_json(read_text_file(index_path), index_path);
-  require(index.is_object(), "{}: holds {}, expected an object", index_path, json_kind(index));
-  const Json& map = field(index, "weight_map", Json::value_t::object, index_path);
-  std::set<std::string> shards;
-  for (const auto& [name, shard] : map.items()) {
-    require(shard.is_string(), "{}: the shard of {} is {}, expected a string", index_path, name, json_kind(shard));
-    const auto file = shard.get<std::string>();
-    require(plain_file_name(file), "{}: the shard \"{}\" of {} is not a file in this folder", index_path, file, name);
-    require(file_exists(folder + "/" + file), "{}: lists the shard {}, which is missing", index_path, file);
-    shards.insert(file);
-  }
-  const auto note = [&](const std::string& name, const std::string& shard) {
-    const auto listed = map.find(name);
-    require(listed != map.end() && *listed == shard, "{}: does not list tensor {}, which {} holds", index_path, name,
-            shard);
-  };
-  for (const std::string& shard : shards) {
-    const size_t first = tensors_.size();
-    const auto unsupported_before = unsupported_;
-    open_shard(folder + "/" + shard);
-    for (size_t i = first; i < tensors_.size(); ++i) note(tensors_[i].name, shard);
-    for (const auto& [name, type] : unsupported_)
-      if (!unsupported_before.contains(name)) note(name, shard);
-  }
-  for (const auto& [name, shard] : map.items())
-    require(index_.contains(name) || unsupported_.contains(name), "{}: lists tensor {}, which {} does not hold",
-            index_path, name, shard.get<std::string>());
-}
-
-const TensorEntry* Safetensors::find(std::string_view name) const {
-  if (const auto found = index_.find(name); found != index_.end()) return &tensors_[found->second];
-  const auto foreign = unsupported_.find(name);
-  if (foreign != unsupported_.end())
-    fail("{}: tensor {} has type {}, which margay cannot read", path_, name, foreign->second);
-  return nullptr;
-}
-
-const TensorEntry& Safetensors::tensor(std::string_view name) const {
-  const TensorEntry* found = find(name);
-  require(found != nullptr, "{}: has no tensor {}", path_, name);
-  return *found;
+void write_safetensors(const std::string& path, std::span<const TensorEntry> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  write_safetensors(path, tensors, metadata,
+                    [&](size_t index, const TensorSink& sink) { sink(tensors[index].data, tensors[index].bytes); });
 }
 
 void write_safetensors(const std::string& path, std::span<const TensorEntry> tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<void(size_t index, const TensorSink& sink)>& produce) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::set<std::string_view> names;
@@ -219,7 +159,12 @@ void write_safetensors(const std::string& path, std::span<const TensorEntry> ten
   AtomicFile file(path);
   file.write(&header_bytes, sizeof header_bytes);
   file.write(text);
-  for (const TensorEntry& tensor : tensors) file.write(tensor.data, tensor.bytes);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const uint64_t begin = file.position();
+    produce(i, [&](const void* data, size_t bytes) { file.write(data, bytes); });
+    require(file.position() - begin == tensors[i].bytes, "{}: tensor {} got {} bytes of {}", path, tensors[i].name,
+            file.position() - begin, tensors[i].bytes);
+  }
   file.commit();
 }
 

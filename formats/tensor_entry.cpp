@@ -18,11 +18,10 @@ T load(const std::byte* data, size_t i) {
   return value;
 }
 
-template <class T, class Out, class Convert>
-std::vector<Out> convert_all(const TensorEntry& tensor, Convert convert) {
-  const size_t count = tensor.bytes / sizeof(T);
-  std::vector<Out> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = static_cast<Out>(convert(load<T>(tensor.data, i)));
+template <class T>
+std::vector<int64_t> integers(const TensorEntry& tensor) {
+  std::vector<int64_t> values(tensor.bytes / sizeof(T));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = load<T>(tensor.data, i);
   return values;
 }
 
@@ -52,33 +51,46 @@ uint64_t tensor_bytes(DType dtype, const std::vector<int64_t>& shape, const std:
   return static_cast<uint64_t>(bytes);
 }
 
-std::vector<float> to_float(const TensorEntry& tensor) {
+void read_floats(DType dtype, const std::byte* data, size_t count, float* out) {
+  const auto read = [&]<class T>(T, auto convert) {
+    for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(convert(load<T>(data, i)));
+  };
   const auto same = [](auto value) { return value; };
-  switch (tensor.dtype) {
+  switch (dtype) {
     case DType::F32:
-      return convert_all<float, float>(tensor, same);
+      return read(float{}, same);
     case DType::F64:
-      return convert_all<double, float>(tensor, same);
+      return read(double{}, same);
     case DType::F16:
-      return convert_all<uint16_t, float>(tensor, half_to_float);
+      return read(uint16_t{}, half_to_float);
     case DType::BF16:
-      return convert_all<uint16_t, float>(tensor, bf16_to_float);
+      return read(uint16_t{}, bf16_to_float);
+    case DType::F8_E4M3:
+      return read(uint8_t{}, f8_e4m3_to_float);
+    case DType::F8_E5M2:
+      return read(uint8_t{}, f8_e5m2_to_float);
     default:
-      fail("tensor {}: type {} is not F32, F16, BF16 or F64", tensor.name, type_name(tensor.dtype));
+      fail("type {} is no float type", type_name(dtype));
   }
 }
 
+std::vector<float> to_float(const TensorEntry& tensor) {
+  require(is_float(tensor.dtype), "tensor {}: type {} is no float type", tensor.name, type_name(tensor.dtype));
+  std::vector<float> values(static_cast<size_t>(tensor.elements()));
+  read_floats(tensor.dtype, tensor.data, values.size(), values.data());
+  return values;
+}
+
 std::vector<int64_t> to_int64(const TensorEntry& tensor) {
-  const auto same = [](auto value) { return value; };
   switch (tensor.dtype) {
     case DType::I8:
-      return convert_all<int8_t, int64_t>(tensor, same);
+      return integers<int8_t>(tensor);
     case DType::I16:
-      return convert_all<int16_t, int64_t>(tensor, same);
+      return integers<int16_t>(tensor);
     case DType::I32:
-      return convert_all<int32_t, int64_t>(tensor, same);
+      return integers<int32_t>(tensor);
     case DType::I64:
-      return convert_all<int64_t, int64_t>(tensor, same);
+      return integers<int64_t>(tensor);
     default:
       fail("tensor {}: type {} is not I8, I16, I32 or I64", tensor.name, type_name(tensor.dtype));
   }

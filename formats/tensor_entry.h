@@ -26,7 +26,10 @@ std::string shape_text(const std::vector<int64_t>& shape);
 // overflows, or the last dimension is not a multiple of the type's block length.
 uint64_t tensor_bytes(DType dtype, const std::vector<int64_t>& shape, const std::string& where);
 
-// Elements as float32, row-major, of an F32, F16, BF16 or F64 tensor. Throws Error for other types.
+// `count` numbers of a float type (is_float()) at `data`, which may be unaligned, as float32.
+void read_floats(DType dtype, const std::byte* data, size_t count, float* out);
+
+// Elements as float32, row-major, of a tensor of a float type. Throws Error for other types.
 std::vector<float> to_float(const TensorEntry& tensor);
 
 // Elements of an I8, I16, I32 or I64 tensor. Throws Error for other types.

@@ -1,4 +1,5 @@
-// Tokenizers: byte-level BPE, executed as the model's own tokenizer.json says.
+// Tokenizers: BPE over bytes or characters and Unigram, executed as the model's own tokenizer.json says; SentencePiece's
+// and tiktoken's tokenizer.model; the lists of GGUF files.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,15 +18,19 @@ class GgufWriter;
 // safe to share among threads.
 class Tokenizer {
  public:
-  // From a folder with tokenizer.json; bos, eos and the chat template come from tokenizer_config.json,
-  // generation_config.json, config.json and chat_template.jinja where present. Throws Error naming the file and what is
-  // not there yet (Unigram, WordPiece, Metaspace...).
+  // From a folder with tokenizer.json or tokenizer.model (the first one where both are there); bos, eos and the chat
+  // template come from tokenizer_config.json, generation_config.json, config.json and chat_template.jinja where present.
+  // Throws Error naming the file and what is not supported (WordPiece...).
   static Tokenizer from_huggingface(const std::string& folder);
+  // From a tokenizer.json, a SentencePiece model or Llama 3's file of tiktoken ranks, told apart by what is in them; and
+  // from what lies beside it, as from_huggingface() does.
+  static Tokenizer from_file(const std::string& path);
   // From tokenizer.huggingface.json where the file has it, else from tokenizer.ggml.* with the regular expressions that
   // tokenizer.ggml.pre names.
   static Tokenizer from_gguf(const GgufFile& file);
-  // Writes tokenizer.huggingface.json, tokenizer.ggml.* and tokenizer.chat_template.
-  void to_gguf(GgufWriter& writer) const;
+  // Writes tokenizer.huggingface.json (where there is one), tokenizer.ggml.* and tokenizer.chat_template. Models whose
+  // vocabulary has more rows than there are tokens need a list that is as long: ids up to `rows` are filled up.
+  void to_gguf(GgufWriter& writer, int64_t rows = 0) const;
 
   // Ids of a text. Invalid UTF-8 counts as U+FFFD. add_special adds what the post-processor adds (bos); parse_special
   // recognizes special tokens written in the text (false: they are plain text; for text that is not trusted).
@@ -48,6 +53,7 @@ class Tokenizer {
   struct Impl;
 
  private:
+  friend class StreamDecoder;
   explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const Impl> impl_;
 };
@@ -56,14 +62,18 @@ class Tokenizer {
 // and finish() together are decode() of all the ids.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = false)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+  // `before`: tokens whose text the stream goes on from. SentencePiece's texts lose the space they begin with; what goes
+  // on from a text keeps it.
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = false, std::span<const int32_t> before = {});
   std::string push(int32_t id);
   std::string finish();  // what is left: an incomplete character becomes U+FFFD
 
  private:
+  std::string repair(std::string text) const;
+
   Tokenizer tokenizer_;
   bool skip_special_;
+  size_t spaces_to_strip_;
   std::string pending_;  // at most 3 bytes: the beginning of a character
 };
 

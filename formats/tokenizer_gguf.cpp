@@ -1,4 +1,4 @@
-// Tokenizers in GGUF: with the whole tokenizer.json, or with tokens, merges and the name of a pre-tokenizer.
+// Tokenizers in GGUF: with the whole tokenizer.json, or with lists of tokens and the names of what to do with them.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -6,157 +6,84 @@
 #include "formats/gguf.h"
 #include "formats/json.h"
 #include "formats/tokenizer_impl.h"
+#include "formats/tokenizer_lists.h"
+#include "formats/utf8.h"
 
 namespace margay {
 namespace {
 
 using Json = nlohmann::json;
 
-// tokenizer.ggml.token_type.
-enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-
 constexpr const char* kJsonKey = "tokenizer.huggingface.json";
 constexpr const char* kEosListKey = "tokenizer.margay.eos_token_ids";  // ours: GGUF has no key for more than three
+constexpr const char* kCharsmapKey = "tokenizer.ggml.precompiled_charsmap";
+constexpr const char* kPrefixSpaceKey = "tokenizer.ggml.add_space_prefix";
+constexpr const char* kCollapseKey = "tokenizer.ggml.remove_extra_whitespaces";
 
-// What tokenizer.ggml.pre stands for, in tokenizer.json's own words.
-struct PreRow {
-  const char* names;  // the first is the one we write
-  const char* normalizer;
-  bool ignore_merges, adds_bos;
-  const char* pre_tokenizer;
-};
-
-#define MARGAY_SPLIT(regex) \
-  R"({"type":"Split","behavior":"Isolated","invert":false,"pattern":{"Regex":")" regex R"("}})"
-#define MARGAY_BYTES R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false})"
-#define MARGAY_GPT2 R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true})"
-#define MARGAY_SEQUENCE(steps) R"({"type":"Sequence","pretokenizers":[)" steps "]}"
-#define MARGAY_CL100K(digits)                                                                          \
-  MARGAY_SEQUENCE(MARGAY_SPLIT(R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|)" digits \
-                               R"(| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+)") "," MARGAY_BYTES)
-
-constexpr PreRow kPreRows[] = {
-    {"gpt-2 gpt2 phi-2 mpt olmo jais roberta-bpe exaone trillion", "null", false, false, MARGAY_GPT2},
-    {"llama-bpe llama3 llama-v3 dbrx smaug-bpe falcon3 pixtral", "null", true, true, MARGAY_CL100K(R"(\\p{N}{1,3})")},
-    {"qwen2 deepseek-r1-qwen megrez", R"({"type":"NFC"})", false, false, MARGAY_CL100K(R"(\\p{N})")},
-    {"starcoder smollm refact command-r codeshell", "null", false, false,
-     MARGAY_SEQUENCE(R"({"type":"Digits","individual_digits":true},)" MARGAY_GPT2)},
-    {"falcon", "null", false, false,
-     MARGAY_SEQUENCE(R"({"type":"Punctuation","behavior":"Contiguous"},)" MARGAY_GPT2
-                     R"(,{"type":"Digits","individual_digits":false},)" MARGAY_SPLIT("[0-9][0-9][0-9]"))},
-    {"deepseek-coder", "null", false, true,
-     MARGAY_SEQUENCE(
-         MARGAY_SPLIT(R"([\\r\\n])") "," MARGAY_SPLIT(R"(\\s?\\p{L}+)") "," MARGAY_SPLIT(R"(\\s?\\p{P}+)") "," MARGAY_SPLIT(
-             R"([\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+)") R"(,{"type":"Digits","individual_digits":true},)" MARGAY_BYTES)},
-    {"deepseek-llm", "null", false, true,
-     // Letters with case, short of Georgian's; then ASCII's and full-width punctuation; then CJK.
-     MARGAY_SEQUENCE(
-         MARGAY_SPLIT(R"([\\r\\n])") "," MARGAY_SPLIT(R"(\\s?(?:(?![\u10d0-\u10ff])[\\p{Lu}\\p{Ll}\\p{Lt}])+)") "," MARGAY_SPLIT(R"(\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+)") "," MARGAY_SPLIT(
-             R"(\\s+$)") "," MARGAY_SPLIT(R"([\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+)") R"(,{"type":"Digits","individual_digits":true},)" MARGAY_BYTES)},
-    {"default", "null", false, false,
-     MARGAY_SEQUENCE(R"({"type":"Punctuation","behavior":"Contiguous"},)" MARGAY_GPT2
-                     R"(,{"type":"Digits","individual_digits":false},)" MARGAY_SPLIT("[0-9][0-9][0-9]"))},
-};
-
-#undef MARGAY_SPLIT
-#undef MARGAY_BYTES
-#undef MARGAY_GPT2
-#undef MARGAY_SEQUENCE
-#undef MARGAY_CL100K
-
-const PreRow& pre_row(std::string_view name, const std::string& where) {
-  for (const PreRow& row : kPreRows) {
-    const std::string names = fmt::format(" {} ", row.names);
-    if (names.find(fmt::format(" {} ", name)) != std::string::npos) return row;
-  }
-  fail("{}: tokenizer.ggml.pre is \"{}\", which margay does not know, and the file has no {}", where, name, kJsonKey);
+std::vector<TokenType> read_types(const GgufFile& file, size_t tokens) {
+  const auto numbers = file.integers_or("tokenizer.ggml.token_type", std::vector<int64_t>(tokens, 1));
+  require(numbers.size() == tokens, "{}: {} tokens, but {} token types", file.path(), tokens, numbers.size());
+  std::vector<TokenType> types;
+  types.reserve(tokens);
+  for (const int64_t number : numbers)
+    types.push_back(number >= 1 && number <= 6 ? static_cast<TokenType>(number) : TokenType::kNormal);
+  return types;
 }
 
-std::string first_name(const PreRow& row) {
-  const std::string_view names = row.names;
-  return std::string(names.substr(0, names.find(' ')));
+std::shared_ptr<Tokenizer::Impl> read_byte_bpe(const GgufFile& file) {
+  const GgufPre& pre = gguf_pre(file.string_or("tokenizer.ggml.pre", "default"), file.path());
+  ByteBpeLists lists;
+  lists.tokens = file.strings("tokenizer.ggml.tokens");
+  lists.types = read_types(file, lists.tokens.size());
+  lists.merges = file.strings("tokenizer.ggml.merges");
+  const uint64_t bos = file.u64_or("tokenizer.ggml.bos_token_id", lists.tokens.size());
+  if (file.boolean_or("tokenizer.ggml.add_bos_token", pre.adds_bos) && bos < lists.tokens.size())
+    lists.bos = static_cast<int32_t>(bos);
+  return make_byte_bpe(lists, pre, file.path());
 }
 
-// The row that cuts text as `tokenizer` does; "default" when there is none (our own files carry the tokenizer.json).
-std::string nearest_pre(const Tokenizer::Impl& tokenizer) {
-  for (const PreRow& row : kPreRows) {
-    const PreTokenizer candidate(Json::parse(row.pre_tokenizer), row.names);
-    if (candidate.description() == tokenizer.pre_tokenizer.description()) return first_name(row);
-  }
-  return "default";
-}
-
-// The post_processor that puts bos before a text.
-Json bos_template(const std::string& text, uint64_t id) {
-  const auto piece = [](const char* kind, const std::string& name) {
-    Json result;
-    result[kind] = {{"id", name}, {"type_id", 0}};
-    return result;
-  };
-  const Json bos = piece("SpecialToken", text), a = piece("Sequence", "A"), b = piece("Sequence", "B");
-  Json result;
-  result["type"] = "TemplateProcessing";
-  result["single"] = Json::array({bos, a});
-  result["pair"] = Json::array({bos, a, bos, b});
-  result["special_tokens"][text] = {{"id", text}, {"ids", Json::array({id})}, {"tokens", Json::array({text})}};
-  return result;
-}
-
-// A tokenizer.json made of tokenizer.ggml.*, all but vocabulary and merges.
-Json synthesize_json(const GgufFile& file, const PreRow& row, const std::vector<std::string_view>& tokens) {
-  const auto types = file.integers_or("tokenizer.ggml.token_type", std::vector<int64_t>(tokens.size(), kNormal));
-  require(types.size() == tokens.size(), "{}: {} tokens, but {} token types", file.path(), tokens.size(), types.size());
-
+std::shared_ptr<Tokenizer::Impl> read_sentencepiece(const GgufFile& file, bool unigram) {
+  SentencePieceModel model;
+  model.unigram = unigram;
+  model.pieces = file.strings("tokenizer.ggml.tokens");
+  model.scores = file.floats("tokenizer.ggml.scores");
+  require(model.scores.size() == model.pieces.size(), "{}: {} tokens, but {} scores", file.path(), model.pieces.size(),
+          model.scores.size());
+  model.types = read_types(file, model.pieces.size());
+  model.prefix_space = file.boolean_or(kPrefixSpaceKey, true);
+  model.collapse_spaces = file.boolean_or(kCollapseKey, false);
+  std::string charsmap;
+  if (file.has(kCharsmapKey))
+    for (const int64_t byte : file.integers(kCharsmapKey)) charsmap += static_cast<char>(byte);
+  model.charsmap = charsmap;
+  // Phi-3's turns end with a line break that its tokens take; GGUF has no key for that.
   Json added = Json::array();
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    if (types[id] == kControl || types[id] == kUserDefined)
-      added.push_back({{"id", id},
-                       {"content", std::string(tokens[id])},
-                       {"single_word", false},
-                       {"lstrip", false},
-                       {"rstrip", false},
-                       {"normalized", false},
-                       {"special", types[id] == kControl}});
-  }
-  Json json;
-  json["version"] = "1.0";
-  json["added_tokens"] = std::move(added);
-  json["normalizer"] = Json::parse(row.normalizer);
-  json["pre_tokenizer"] = Json::parse(row.pre_tokenizer);
-  const uint64_t bos = file.u64_or("tokenizer.ggml.bos_token_id", tokens.size());
-  const bool adds_bos = file.boolean_or("tokenizer.ggml.add_bos_token", row.adds_bos) && bos < tokens.size();
-  json["post_processor"] = adds_bos ? bos_template(std::string(tokens[bos]), bos) : Json();
-  json["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
-  json["model"] = {{"type", "BPE"}, {"ignore_merges", row.ignore_merges}};
-  return json;
+  if (file.string_or("general.architecture", "") == "phi3")
+    for (size_t id = 0; id < model.pieces.size(); ++id)
+      if (const std::string_view text = model.pieces[id];
+          text == "</s>" || (model.types[id] == TokenType::kControl && text != "<s>" && text != "<|endoftext|>"))
+        added.push_back({{"id", id}, {"content", std::string(text)}, {"rstrip", true}, {"special", true}});
+  return make_sentencepiece(model, added, file.path());
 }
 
 // A tokenizer made of tokenizer.ggml.*.
 std::shared_ptr<Tokenizer::Impl> read_lists(const GgufFile& file) {
   const std::string_view model = file.string("tokenizer.ggml.model");
-  require(model == "gpt2", "{}: tokenizer.ggml.model is \"{}\"; only byte-level BPE (gpt2) is there yet", file.path(),
-          model);
-  const PreRow& row = pre_row(file.string_or("tokenizer.ggml.pre", "default"), file.path());
-  const auto tokens = file.strings("tokenizer.ggml.tokens");
-  const Json json = synthesize_json(file, row, tokens);
-  Bpe bpe(tokens, file.strings("tokenizer.ggml.merges"), row.ignore_merges, file.path());
-  auto impl = std::make_shared<Tokenizer::Impl>(json, std::move(bpe),
-                                                json.dump(-1, ' ', false, Json::error_handler_t::replace), file.path());
-  impl->json_lacks_model = true;
-  impl->texts.assign(tokens.begin(), tokens.end());  // a text that came twice has both its ids again
-  impl->special.resize(tokens.size());
-  return impl;
+  if (model == "gpt2") return read_byte_bpe(file);
+  if (model == "llama" || model == "t5") return read_sentencepiece(file, model == "t5");
+  fail("{}: tokenizer.ggml.model is \"{}\"{}, which is not supported (gpt2, llama and t5 are)", file.path(), model,
+       model == "bert" ? " (WordPiece)" : "");
 }
 
-// A tokenizer.json that Hugging Face's library reads too.
+// A tokenizer.json that Hugging Face's library reads too; empty when there is none.
 std::string whole_json(const Tokenizer::Impl& t) {
   if (!t.json_lacks_model) return t.json_text;
   Json json = Json::parse(t.json_text);
   Json vocabulary = Json::object();
-  const TokenTable& tokens = t.bpe.vocabulary();
+  const TokenTable& tokens = t.model->vocabulary();
   for (int64_t i = 0; i < tokens.size(); ++i) vocabulary.emplace(std::string(tokens.text(i)), tokens.id(i));
   json["model"]["vocab"] = std::move(vocabulary);
-  json["model"]["merges"] = t.bpe.merges();
+  json["model"]["merges"] = t.model->gguf(t.texts.size()).merges;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -174,7 +101,26 @@ void read_special_tokens(Tokenizer::Impl& t, const GgufFile& file) {
   }
   // Other converters drop generation_config's list: know the ends of turns by their names.
   for (const char* name : {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|eom_id|>"})
-    if (const auto id = t.find(name); id && t.special[*id]) t.add_eos(*id);
+    if (const auto id = t.find(name); id && t.types[*id] == TokenType::kControl) t.add_eos(*id);
+}
+
+// What SentencePiece's models do where the file's keys do not say.
+void default_ends(Tokenizer::Impl& t, const GgufFile& file) {
+  const bool unigram = file.string("tokenizer.ggml.model") == "t5";
+  if (!t.bos) t.bos = t.find("<s>");
+  if (const auto eos = t.find("</s>"); eos && t.eos.empty()) t.add_eos(*eos);
+  t.set_adds_bos(!unigram);
+  t.set_adds_eos(unigram);
+}
+
+// The keys of models of characters: what happens to a text is asked of the tokenizer itself.
+void write_sentencepiece(const Tokenizer::Impl& t, GgufWriter& writer) {
+  writer.set(kPrefixSpaceKey, t.words("a").starts_with(kSpaceMark));
+  writer.set(kCollapseKey, t.words("a  a") == t.words("a a"));
+  if (const Charsmap* charsmap = t.normalizer.charsmap())
+    writer.set(kCharsmapKey, std::vector<uint8_t>(charsmap->blob().begin(), charsmap->blob().end()));
+  if (const auto unknown = t.model->unknown())
+    writer.set("tokenizer.ggml.unknown_token_id", static_cast<uint32_t>(*unknown));
 }
 
 }  // namespace
@@ -185,33 +131,41 @@ Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
     std::string text(file.string(kJsonKey));
     const std::string where = file.path() + ": " + kJsonKey;
     const Json json = parse_json(text, where);
-    impl = std::make_shared<Impl>(json, std::move(text), where);
+    impl = std::make_shared<Impl>(json, nullptr, std::move(text), where);
   } else {
     impl = read_lists(file);
   }
   read_special_tokens(*impl, file);
+  if (!file.has(kJsonKey) && !impl->pre_tokenizer.bytes()) default_ends(*impl, file);
   if (file.has("tokenizer.ggml.add_bos_token")) impl->set_adds_bos(file.boolean("tokenizer.ggml.add_bos_token"));
   if (file.has("tokenizer.ggml.add_eos_token")) impl->set_adds_eos(file.boolean("tokenizer.ggml.add_eos_token"));
   impl->chat_template = file.string_or("tokenizer.chat_template", "");
   return Tokenizer(impl);
 }
 
-void Tokenizer::to_gguf(GgufWriter& writer) const {
+void Tokenizer::to_gguf(GgufWriter& writer, int64_t rows) const {
   const Impl& t = *impl_;
   std::vector<std::string> tokens = t.texts;
-  std::vector<int32_t> types(tokens.size(), kNormal);
+  std::vector<int32_t> types;
+  for (const TokenType type : t.types) types.push_back(static_cast<int32_t>(type));
+  tokens.resize(std::max(tokens.size(), static_cast<size_t>(rows)));
+  types.resize(tokens.size());
   for (size_t id = 0; id < tokens.size(); ++id) {
     if (!tokens[id].empty()) continue;
-    tokens[id] = fmt::format("[PAD{}]", id);
-    types[id] = kUnused;
+    tokens[id] = padding_token(id);
+    types[id] = static_cast<int32_t>(TokenType::kUnused);
   }
-  for (const AddedToken& token : t.added) types[token.id] = token.special ? kControl : kUserDefined;
 
-  writer.set("tokenizer.ggml.model", "gpt2");
-  writer.set("tokenizer.ggml.pre", nearest_pre(t));
+  GgufModel model = t.model->gguf(tokens.size());
+  const bool bytes = t.pre_tokenizer.bytes();
+  writer.set("tokenizer.ggml.model", model.name);
+  writer.set("tokenizer.ggml.pre",
+             bytes ? gguf_pre_name(t.pre_tokenizer.description(), model.ignore_merges) : std::string("default"));
   writer.set("tokenizer.ggml.tokens", tokens);
   writer.set("tokenizer.ggml.token_type", types);
-  writer.set("tokenizer.ggml.merges", t.bpe.merges());
+  if (bytes) writer.set("tokenizer.ggml.merges", model.merges);
+  else writer.set("tokenizer.ggml.scores", model.scores);
+  if (!bytes) write_sentencepiece(t, writer);
   if (t.bos) writer.set("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*t.bos));
   if (!t.eos.empty()) {
     writer.set("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(t.eos[0]));
@@ -219,8 +173,9 @@ void Tokenizer::to_gguf(GgufWriter& writer) const {
   }
   writer.set(kEosListKey, t.eos);
   writer.set("tokenizer.ggml.add_bos_token", adds_bos());
+  writer.set("tokenizer.ggml.add_eos_token", !t.eos.empty() && !t.suffix.empty() && t.suffix.back() == t.eos[0]);
   if (!t.chat_template.empty()) writer.set("tokenizer.chat_template", t.chat_template);
-  writer.set(kJsonKey, whole_json(t));
+  if (const std::string json = whole_json(t); !json.empty()) writer.set(kJsonKey, json);
 }
 
 }  // namespace margay

@@ -49,13 +49,14 @@ Utf8Step utf8_step(std::string_view text) {
   return {length, character, true, false};
 }
 
-std::string repair_utf8(std::string_view text) {
+std::string repair_utf8(std::string_view text, bool each_byte) {
   std::string result;
   result.reserve(text.size());
   while (!text.empty()) {
     const Utf8Step step = utf8_step(text);
     if (step.valid) result.append(text.substr(0, step.length));
-    else result.append("\xEF\xBF\xBD");
+    else
+      for (size_t i = 0; i < (each_byte ? step.length : 1); ++i) result.append("\xEF\xBF\xBD");
     text.remove_prefix(step.length);
   }
   return result;

@@ -16,8 +16,8 @@ struct Utf8Step {
 Utf8Step utf8_step(std::string_view text);
 
 // The text with every maximal ill-formed part replaced by U+FFFD (as the Unicode standard recommends, and as Rust's
-// from_utf8_lossy does).
-std::string repair_utf8(std::string_view text);
+// from_utf8_lossy does); `each_byte`: each byte of such a part, as SentencePiece does.
+std::string repair_utf8(std::string_view text, bool each_byte = false);
 bool is_utf8(std::string_view text);
 void append_utf8(std::string& out, uint32_t character);
 
@@ -27,6 +27,9 @@ std::string bytes_to_characters(std::string_view bytes);
 void append_byte_character(std::string& out, uint8_t byte);
 // The way back, appended to `bytes`; false (and nothing appended) when a character stands for no byte.
 bool characters_to_bytes(std::string_view text, std::string& bytes);
+
+// SentencePiece's vocabularies spell a space as U+2581, "▁".
+inline constexpr std::string_view kSpaceMark = "\u2581";
 
 // Unicode's White_Space, and regular expressions' \w.
 bool is_space(uint32_t character);

@@ -29,7 +29,9 @@ struct BuildOptions {
   bool float_products = false;  // multiply quantized weights in float32
   bool window_only = false;     // drop the linear terms (an evaluation)
   int32_t phase = 0;            // of the blocks, for parity with the reference's end-aligned terraces
-  int64_t last_layer = -1;      // build only layers up to this one; -1: all
+  // In place of the model's terraces, on the same state: the reference decodes with a sliding window.
+  bool sliding = false;
+  int64_t last_layer = -1;  // build only layers up to this one; -1: all
 };
 
 // LoRA on a projection: y += scale * (x A^T) B^T with weights `<name>.lora_a` [r, in] and `<name>.lora_b` [out, r].

@@ -118,6 +118,7 @@ Tensor ModelBuilder::linear_layer(Tensor q, Tensor k, Tensor v, int64_t l) {
   HybridAttentionParams params = hybrid_params(config, linear_);
   params.window_only = options.window_only;
   params.phase = options.phase;
+  if (options.sliding && params.kind == WindowKind::kTerraced) params.kind = WindowKind::kSliding;
   params.stateful = options.stateful;
   const auto map_weight = [&](const char* name, int64_t heads) { return weight(block_name(l, name), {heads, f, d}); };
   const auto map_bias = [&](const char* name, int64_t heads) {

@@ -28,15 +28,29 @@ void check_weights(const ModelConfig& config, const LinearConfig& linear, const 
   }
 }
 
+LoraWeights read_adapters(const std::vector<LoraFile>& adapters, const ModelConfig& config, const GgufFile& file) {
+  LoraWeights lora;
+  const WeightSet weights(file, config);
+  for (const LoraFile& adapter : adapters) lora.add(read_lora(adapter.path, config, weights), adapter.scale);
+  return lora;
+}
+
+WeightSet with_adapters(const GgufFile& file, const ModelConfig& config, const LoraWeights& lora) {
+  WeightSet weights(file, config);
+  lora.put_into(weights);
+  return weights;
+}
+
 }  // namespace
 
-Model::Model(const std::string& path, const MapOptions& options)
+Model::Model(const std::string& path, const MapOptions& options, const std::vector<LoraFile>& adapters)
     : file(model_file(path), options),
       config(read_model_config(file)),
       linear(read_linear_config(file, config)),
-      weights(path, model_weights(file, config)),
+      lora(read_adapters(adapters, config, file)),
+      weights(with_adapters(file, config, lora)),
       tokenizer(Tokenizer::from_gguf(file)) {
-  check_weights(config, linear, weights);
+  check_weights(config, linear, WeightSet(file, config));
   require(tokenizer.vocab_size() <= config.vocabulary, "{}: the tokenizer has {} tokens, the model only {}", path,
           tokenizer.vocab_size(), config.vocabulary);
 }

@@ -1,24 +1,27 @@
 // A model file, opened: mapped weights, configuration, tokenizer.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "formats/gguf.h"
 #include "formats/tokenizer.h"
 #include "models/build.h"
+#include "models/lora.h"
 
 namespace margay {
 
 class Model {
  public:
-  // Opens a GGUF file. Throws Error naming what is wrong or not supported.
-  explicit Model(const std::string& path, const MapOptions& options = {});
+  // Opens a GGUF file, and adapters to run on top of its weights. Throws Error naming what is wrong or not supported.
+  explicit Model(const std::string& path, const MapOptions& options = {}, const std::vector<LoraFile>& adapters = {});
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
   const GgufFile file;
   const ModelConfig config;
   const LinearConfig linear;  // linear.any() is false for a softmax model
-  const WeightSet weights;
+  const LoraWeights lora;
+  const WeightSet weights;  // the file's, with the adapters' beside them
   const Tokenizer tokenizer;
 
   int64_t weight_bytes() const;  // of all tensors

@@ -62,8 +62,8 @@ std::vector<NamedWeight> model_weights(const GgufFile& file, const ModelConfig& 
   return weights;
 }
 
-WeightSet::WeightSet(std::string origin, const std::vector<NamedWeight>& weights) : origin_(std::move(origin)) {
-  for (const auto& [name, weight] : weights) weights_[name] = weight;
+WeightSet::WeightSet(const GgufFile& file, const ModelConfig& config) : origin_(file.path()) {
+  for (const auto& [name, weight] : model_weights(file, config)) weights_[name] = weight;
 }
 
 const WeightRef* WeightSet::find(const std::string& name) const {

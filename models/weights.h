@@ -27,7 +27,7 @@ std::vector<NamedWeight> model_weights(const GgufFile& file, const ModelConfig& 
 class WeightSet {
  public:
   WeightSet() = default;
-  WeightSet(std::string origin, const std::vector<NamedWeight>& weights);  // origin: the file's name, for messages
+  WeightSet(const GgufFile& file, const ModelConfig& config);  // model_weights() of the file
   void set(const std::string& name, WeightRef weight) { weights_[name] = weight; }
   const WeightRef* find(const std::string& name) const;
   // Throws Error naming the weight when it is absent or of another shape (-1 accepts any length).

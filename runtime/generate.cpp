@@ -58,13 +58,14 @@ namespace {
 // The loop's state: what was sampled last, and the text on its way out.
 class Generation {
  public:
-  Generation(Session& session, const Tokenizer& tokenizer, Sampler& sampler, const GenerateOptions& options)
+  Generation(Session& session, const Tokenizer& tokenizer, Sampler& sampler, std::span<const int32_t> prompt,
+             const GenerateOptions& options)
       : session_(session),
         sampler_(sampler),
         options_(options),
         eos_(tokenizer.eos()),
         known_(static_cast<size_t>(std::min<int64_t>(tokenizer.vocab_size(), session.vocabulary()))),
-        decoder_(tokenizer, true),
+        decoder_(tokenizer, true, prompt),
         matcher_(options.stops) {}
 
   // Samples a token and hands out its text. False, with the reason in `result`: the end.
@@ -123,7 +124,7 @@ GenerateResult generate(Session& session, const Tokenizer& tokenizer, Sampler& s
   result.prompt_tokens = session.position() - before;
   result.prefill_seconds = seconds_since(start);
 
-  Generation generation(session, tokenizer, sampler, options);
+  Generation generation(session, tokenizer, sampler, prompt, options);
   start = Clock::now();
   bool going = filled || Generation::stop(result, StopReason::kInterrupted);
   while (going)

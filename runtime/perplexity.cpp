@@ -114,6 +114,7 @@ PerplexityResult measure_perplexity(const Model& model, Team& team, std::span<co
   settings.softmax = options.softmax;
   settings.window_only = options.window_only;
   settings.float_products = options.float_products;
+  settings.reference = options.reference;
   Session session(model, team, settings);
   const int64_t first_target = llama ? window / 2 + 1 : 1;
   Scores scores;

@@ -24,6 +24,7 @@ struct PerplexityOptions {
   bool softmax = false;     // a linearized model as its softmax base
   bool window_only = false;
   bool float_products = false;
+  bool reference = false;  // SessionOptions::reference
 };
 
 // Targets of a plain window from this index on count as late: what a model knows of text long past.

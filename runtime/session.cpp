@@ -31,6 +31,8 @@ Session::Session(const Model& model, Team& team, const SessionOptions& options)
     : model_(model), team_(team), options_(options) {
   require(options.sequences >= 1 && options.sequences <= kMaxSequences, "{} sequences: use 1 to {}", options.sequences,
           kMaxSequences);
+  require(!options.reference || options.sequences == 1, "the reference's way runs one sequence, not {}",
+          options.sequences);
   require(options.chunk >= 1, "chunks of {} tokens: use 1 or more", options.chunk);
   require(options.capacity >= 0 && options.capacity <= kLastPosition, "a context of {} tokens: use 1 to {}",
           options.capacity, kLastPosition);
@@ -53,8 +55,11 @@ Session::Recorded Session::record(int64_t tokens, LogitRows rows) {
   build.logits = rows;
   build.float_products = options_.float_products;
   build.window_only = options_.window_only;
-  build.phase = options_.phase;
-  Recorded entry{tokens, rows, build_model(model_.config, model_.linear, model_.weights, build), nullptr, ++clock_};
+  build.phase = grid_.phase;
+  build.sliding = grid_.sliding;
+  Recorded entry{tokens,  rows,
+                 grid_,   build_model(model_.config, model_.linear, model_.weights, build, model_.lora.scale()),
+                 nullptr, ++clock_};
   const std::vector<Tensor> outputs = outputs_of(*entry.built);
   entry.program = std::make_unique<Program>(entry.built->graph, outputs, team_, options_.isa);
   return entry;
@@ -63,7 +68,7 @@ Session::Recorded Session::record(int64_t tokens, LogitRows rows) {
 Session::Recorded& Session::recorded(int64_t tokens, LogitRows rows) {
   if (tokens == 1) rows = LogitRows::kLast;  // the one that is always there
   for (Recorded& entry : programs_) {
-    if (entry.tokens != tokens || entry.rows != rows) continue;
+    if (entry.tokens != tokens || entry.rows != rows || entry.grid != grid_) continue;
     entry.used = ++clock_;
     return entry;
   }
@@ -109,6 +114,12 @@ void Session::check(std::span<const int32_t> tokens) const {
           unlimited() ? kLastPosition : options_.capacity, *std::max_element(positions_.begin(), positions_.end()));
 }
 
+void Session::choose_grid(int64_t tokens) {
+  const int64_t w = model_.linear.window;
+  if (position() > 0) grid_.sliding = true;
+  else grid_ = {static_cast<int32_t>((w - tokens % w) % w), false};
+}
+
 // Runs tokens first ... first + entry.tokens - 1 of each row of `tokens` [B, total].
 void Session::run_chunk(Recorded& entry, std::span<const int32_t> tokens, int64_t total, int64_t first) {
   const int64_t count = entry.tokens;
@@ -133,6 +144,7 @@ template <class AfterChunk>
 void Session::feed_chunks(std::span<const int32_t> tokens, int64_t chunk, LogitRows rows, const AfterChunk& after) {
   check(tokens);
   const int64_t total = static_cast<int64_t>(tokens.size()) / options_.sequences;
+  if (options_.reference) choose_grid(total);
   for (int64_t first = 0; first < total; first += chunk) {
     const int64_t count = std::min(chunk, total - first);
     const bool skip = rows == LogitRows::kLast && first + count < total;

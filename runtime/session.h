@@ -21,8 +21,10 @@ struct SessionOptions {
   bool softmax = false;         // run a linearized model as its softmax base
   bool float_products = false;  // multiply quantized weights in float32
   bool window_only = false;     // drop the linear terms (an evaluation)
-  int32_t phase = 0;            // of the blocks (models/build.h)
-  int64_t chunk = 512;          // rows (sequences x tokens) that one run takes of a long feed
+  // As the reference runs a checkpoint, for parity: the terraces of a text's first feed end where it ends, and whatever
+  // follows slides. Its double count of texts no longer than the window is left out. One sequence only.
+  bool reference = false;
+  int64_t chunk = 512;  // rows (sequences x tokens) that one run takes of a long feed
   Isa isa = chosen_isa();
 };
 
@@ -69,9 +71,16 @@ class Session {
   void skip_to(int64_t position);
 
  private:
+  // The part of the terraces' definition that the reference changes as it goes.
+  struct Grid {
+    int32_t phase = 0;
+    bool sliding = false;
+    bool operator==(const Grid&) const = default;
+  };
   struct Recorded {
     int64_t tokens;
     LogitRows rows;
+    Grid grid;
     std::unique_ptr<BuiltModel> built;
     std::unique_ptr<Program> program;
     uint64_t used;  // when, for the least recently used to go
@@ -81,6 +90,7 @@ class Session {
   void allocate_states(const BuiltModel& built);
   void bind_states(Recorded& entry) const;
   void check(std::span<const int32_t> tokens) const;
+  void choose_grid(int64_t tokens);
   void run_chunk(Recorded& entry, std::span<const int32_t> tokens, int64_t total, int64_t first);
   template <class AfterChunk>
   void feed_chunks(std::span<const int32_t> tokens, int64_t chunk, LogitRows rows, const AfterChunk& after);
@@ -94,6 +104,7 @@ class Session {
   std::vector<Buffer> kv_caches_;   // [softmax layers, B]: zero pages until used
   std::vector<int64_t> kv_tokens_;  // [softmax layers]: of a sequence's cache
   std::vector<Recorded> programs_;  // the first one is T = 1 and stays
+  Grid grid_;                       // of the next run
   uint64_t clock_ = 0;
   const float* logits_ = nullptr;  // of sequence 0
   int64_t logit_stride_ = 0;       // floats from one sequence's to the next one's

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <sstream>
 
-#include "ops/quant/convert.h"
 #include "train/evaluate.h"
 
 namespace margay {
@@ -53,21 +52,6 @@ Objective next_token_objective(BuiltModel& model) {
   const Tensor losses = cross_entropy(model.logits, objective.targets);
   objective.loss = affine(reduce(losses, ReduceKind::kSum, 0), 1 / static_cast<float>(rows - sequences), 0);
   return objective;
-}
-
-std::vector<float> merged_weight(const WeightRef& weight, const Parameter& a, const Parameter& b, float scale) {
-  const int64_t out = weight.shape.dim[0], in = weight.shape.dim[1], rank = a.shape.dim[0];
-  std::vector<float> merged(static_cast<size_t>(out * in));
-  const int64_t bytes = row_bytes(weight.dtype, in);
-  for (int64_t o = 0; o < out; ++o) {
-    float* row = merged.data() + o * in;
-    dequantize_row(weight.dtype, static_cast<const char*>(weight.data) + o * bytes, row, in);
-    for (int64_t r = 0; r < rank; ++r) {
-      const float factor = scale * b.values()[o * rank + r];
-      for (int64_t i = 0; i < in; ++i) row[i] += factor * a.values()[r * in + i];
-    }
-  }
-  return merged;
 }
 
 }  // namespace margay

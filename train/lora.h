@@ -25,7 +25,4 @@ RecordModel lora_model(const ModelConfig& config, const LinearConfig& linear, co
 // Mean cross-entropy of the next token over all targets of the rows.
 Objective next_token_objective(BuiltModel& model);
 
-// W + scale B A of one projection, float32 [out, in]; W is dequantized first.
-std::vector<float> merged_weight(const WeightRef& weight, const Parameter& a, const Parameter& b, float scale);
-
 }  // namespace margay

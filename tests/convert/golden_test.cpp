@@ -47,15 +47,6 @@ double import_and_compare(const Fixture& fixture, DType type) {
   return largest_difference(logits_of(model, weights, to_int64(expected.tensor("input_ids"))), to_float(want));
 }
 
-bool reads_pytorch(const TinyCheckpoint& checkpoint) {
-  try {
-    import_checkpoint(checkpoint);
-  } catch (const Error& error) {
-    return std::string(error.what()).find("PyTorch weights cannot be read yet") == std::string::npos;
-  }
-  return true;
-}
-
 TEST(Golden, TinyLlama3) {
   const std::string folder = data("hf/tiny-llama3");
   const Fixture fixture{folder, folder + "/golden.safetensors", "logits", DType::BF16};
@@ -72,8 +63,6 @@ TEST_P(GoldenFixture, HasTheLogitsOfTransformers) {
   if (fixtures.empty()) GTEST_SKIP() << "needs ../shared/data/fixtures.tar.xz";
   const auto& [name, rope] = GetParam();
   const TinyCheckpoint checkpoint{name, fixtures + "/hf/tiny-" + name};
-  if (file_exists(checkpoint.folder + "/pytorch_model.bin") && !reads_pytorch(checkpoint))
-    GTEST_SKIP() << "PyTorch's files cannot be read yet";
   const Fixture fixture{ready_folder(checkpoint), checkpoint.folder + "/golden.safetensors", "logits", rope};
   EXPECT_LT(import_and_compare(fixture, DType::F32), 1e-3);
   // One answer however the text is cut; Mistral's window of 48 ends within it.

@@ -6,10 +6,12 @@
 #include "convert/quantize.h"
 #include "convert/source.h"
 #include "convert/target_type.h"
+#include "formats/checkpoint.h"
 #include "formats/tokenizer.h"
 #include "models/config.h"
 #include "models/rope_permutation.h"
 #include "tests/convert/convert_data.h"
+#include "tests/formats/made_pytorch.h"
 
 namespace margay::test {
 namespace {
@@ -77,7 +79,7 @@ TEST(ImportHuggingFace, RopeFactorsAreLlama31s) {
 // Every tensor, un-permuted, against the source.
 void expect_weights(const std::string& out, DType type, double tolerance) {
   const GgufFile file(out);
-  const Safetensors source(kTiny);
+  const Checkpoint source(kTiny);
   const auto same = [&](const std::string& target, const std::string& name, int64_t head_dim) {
     const TensorEntry& got = file.tensor(target);
     const TensorEntry& want = source.tensor(name);
@@ -167,7 +169,7 @@ TEST(ImportHuggingFace, MissingFilesAreNamed) {
 
 // Writes the tiny model's weights anew after `change`, as float32.
 void rewrite(const std::string& folder, const std::function<void(std::vector<TensorEntry>&)>& change) {
-  const Safetensors source(kTiny);
+  const Checkpoint source(kTiny);
   std::vector<TensorEntry> tensors = source.tensors();
   change(tensors);
   write_safetensors(folder + "/model.safetensors", tensors);
@@ -254,7 +256,7 @@ TEST(ImportHuggingFace, ShardsGiveTheSameFile) {
   const Quiet quiet;
   const std::string folder = tiny_llama_copy("sharded/tiny-llama3"), out = scratch("sharded.gguf");
   std::filesystem::remove(folder + "/model.safetensors");
-  const Safetensors source(kTiny);
+  const Checkpoint source(kTiny);
   const auto& all = source.tensors();
   nlohmann::json map;
   const std::string names[] = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
@@ -270,13 +272,52 @@ TEST(ImportHuggingFace, ShardsGiveTheSameFile) {
   EXPECT_ERROR(import_huggingface(folder, out, DType::Q8_0, 1), names[1]);
 }
 
+TEST(ImportHuggingFace, PyTorchWeightsGiveTheSameFile) {
+  const Quiet quiet;
+  const std::string folder = tiny_llama_copy("pytorch/tiny-llama3"), out = scratch("pytorch.gguf");
+  std::filesystem::remove(folder + "/model.safetensors");
+  MadePickle pickle;
+  pickle.op("}(");
+  std::vector<std::string> storages;
+  const Checkpoint source(kTiny);
+  for (const TensorEntry& tensor : source.tensors()) {
+    ASSERT_EQ(tensor.dtype, DType::BF16);
+    std::vector<int64_t> strides(tensor.shape.size(), 1);
+    if (strides.size() == 2) strides[0] = tensor.shape[1];
+    pickle.text(tensor.name)
+        .tensor("BFloat16", std::to_string(storages.size()), tensor.elements(), 0, tensor.shape, strides);
+    storages.emplace_back(reinterpret_cast<const char*>(tensor.data), tensor.bytes);
+  }
+  write_text_file(folder + "/pytorch_model.bin", made_zip(torch_members(pickle.op("u").done(), storages)));
+  import_huggingface(folder, out, DType::Q8_0, 1);
+  const std::string whole = scratch("whole-pytorch.gguf");
+  import_tiny(whole, DType::Q8_0);
+  EXPECT_EQ(read_text_file(out), read_text_file(whole));
+}
+
+TEST(ImportHuggingFace, FloatsOfEightBits) {
+  const Quiet quiet;
+  const std::string folder = tiny_llama_copy("f8"), out = scratch("f8.gguf");
+  const std::vector<uint8_t> ones(128 * 384, 0xb8);
+  rewrite(folder, [&](auto& tensors) {
+    tensors[3].dtype = DType::F8_E4M3;
+    tensors[3].data = reinterpret_cast<const std::byte*>(ones.data());
+    tensors[3].bytes = ones.size();
+  });
+  import_huggingface(folder, out, DType::F16, 2);
+  const GgufFile file(out);
+  EXPECT_EQ(values(file.tensor("blk.0.ffn_gate.weight")), std::vector<float>(128 * 384, -1));
+}
+
 TEST(Source, IsRecognizedOrRefusedByName) {
   EXPECT_EQ(detect_source(kTiny), SourceKind::kHuggingFace);
   EXPECT_EQ(detect_source(kTiny + "/model.safetensors"), SourceKind::kSafetensors);
   EXPECT_ERROR(detect_source(scratch("none/at/all")), "nor does the folder");
   EXPECT_ERROR(detect_source(scratch("none.gguf")), "nothing is downloaded");
   write_text_file(scratch("weights.pt"), "PK");
-  EXPECT_ERROR(detect_source(scratch("weights.pt")), "not there yet");
+  EXPECT_ERROR(detect_source(scratch("weights.pt")), "is no GGUF, .safetensors, PyTorch");
+  write_text_file(scratch("weights.pt"), made_zip({}));
+  EXPECT_EQ(detect_source(scratch("weights.pt")), SourceKind::kPyTorch);
   write_text_file(scratch("no.gguf"), "GGML");
   EXPECT_ERROR(detect_source(scratch("no.gguf")), "not a GGUF file");
   EXPECT_EQ(default_type(kTiny), DType::BF16);

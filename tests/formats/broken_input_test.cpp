@@ -1,13 +1,7 @@
 // Files that are cut, flipped or lie: each must load or throw Error. Run it with the sanitizers too.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -15,33 +9,16 @@
 #include "formats/hf_config.h"
 #include "formats/safetensors.h"
 #include "formats/tokenizer.h"
+#include "tests/formats/broken_files.h"
+#include "tests/formats/made_gguf.h"
 #include "tests/formats/made_tokenizer.h"
-#include "tests/test_data.h"
 
 namespace margay {
 namespace {
 
-// Not AtomicFile: thousands of files need no fsync. A new file each time, as some file systems flush one that is
-// truncated and written again.
-void put(const std::string& path, std::string_view bytes) {
-  std::remove(path.c_str());
-  std::ofstream(path, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
-
-long peak_memory_kib() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
-}
-
-// Reads everything a file offers, so that a bad view is touched.
-uint64_t touch(const std::vector<TensorEntry>& tensors) {
-  uint64_t sum = 0;
-  for (const TensorEntry& tensor : tensors)
-    for (uint64_t i = 0; i < tensor.bytes; ++i) sum += std::to_integer<uint8_t>(tensor.data[i]);
-  return sum;
-}
+using test::put;
+using test::survives;
+using test::touch;
 
 void read_gguf(const std::string& path) {
   const GgufFile file(path);
@@ -54,41 +31,6 @@ void read_gguf(const std::string& path) {
 void read_safetensors(const std::string& path) {
   const Safetensors file(path);
   ASSERT_GE(touch(file.tensors()), 0u);
-}
-
-// `read` of each variant of `good` loads or throws Error, and memory stays bounded.
-void survives(const std::string& path, const std::string& good, int flips, const std::function<void()>& read) {
-  put(path, good);
-  ASSERT_NO_THROW(read());
-  const long before = peak_memory_kib();
-  const auto attempt = [&](const std::string& bytes) {
-    put(path, bytes);
-    try {
-      read();
-    } catch (const Error&) {
-    }
-  };
-  const size_t step = std::max<size_t>(1, good.size() / 1500);
-  for (size_t length = 0; length < good.size(); length += step) attempt(good.substr(0, length));
-  std::mt19937 random(12345);
-  for (int i = 0; i < flips; ++i) {
-    std::string bytes = good;
-    // One flipped bit; or a few bytes overwritten by extreme values.
-    const size_t place = random() % bytes.size();
-    if (i % 3) {
-      bytes[place] = static_cast<char>(bytes[place] ^ (1 << random() % 8));
-    } else {
-      static constexpr char kExtremes[] = {'\0', '\1', '\x7f', '\x80', '\xff'};
-      const char value = kExtremes[random() % 5];
-      for (size_t k = place; k < std::min(bytes.size(), place + 1 + random() % 8); ++k) bytes[k] = value;
-    }
-    attempt(bytes);
-  }
-#ifndef MARGAY_SANITIZED
-  EXPECT_LT(peak_memory_kib() - before, 64 << 10);
-#else
-  (void)before;
-#endif
 }
 
 std::string small_gguf() {
@@ -127,81 +69,35 @@ TEST(BrokenInput, Safetensors) {
   survives(path, read_text_file(good), 4000, [&] { read_safetensors(path); });
 }
 
-TEST(BrokenInput, TokenizerJson) {
-  nlohmann::json json = test::made_tokenizer();
-  json["normalizer"] = {{"type", "NFC"}};
-  json["added_tokens"] = {{{"id", 256}, {"content", "<|end|>"}, {"special", true}, {"lstrip", true}}};
-  json["pre_tokenizer"] = nlohmann::json::parse(R"({"type":"Sequence","pretokenizers":[
-      {"type":"Split","pattern":{"Regex":"(?i:'s|'t)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s+"},
-       "behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})");
-  json["post_processor"] = nlohmann::json::parse(R"({"type":"TemplateProcessing","single":[{"SpecialToken":
-      {"id":"<|end|>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"<|end|>":{"ids":[256]}}})");
-  json["model"]["vocab"]["th"] = 257;
-  json["model"]["merges"] = nlohmann::json::parse(R"([["t", "h"]])");
-  test::load_tokenizer(json, "broken");
-  const std::string folder = test::scratch("tokenizer-broken");
-  survives(folder + "/tokenizer.json", json.dump(), 3000,
-           [&] { Tokenizer::from_huggingface(folder).encode("The 12 cats'  <|end|> \u00e9\u0301\n", true); });
-}
-
 TEST(BrokenInput, ConfigJson) {
   const std::string path = test::scratch("broken-config.json");
   survives(path, read_text_file(test::data("hf/tiny-llama3/config.json")), 1000, [&] { HfConfig(path).rope(); });
 }
 
-// GGUF by hand, field by field.
-class Made {
- public:
-  template <class T>
-  Made& number(T value) {
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
-    return *this;
+bool loads(const test::MadeGguf& made) {
+  const std::string path = test::scratch("made.gguf");
+  put(path, made.bytes());
+  try {
+    read_gguf(path);
+    return true;
+  } catch (const Error&) {
+    return false;
   }
-  Made& text(std::string_view value) {
-    number<uint64_t>(value.size());
-    bytes_ += value;
-    return *this;
-  }
-  Made& header(uint64_t tensors, uint64_t keys, uint32_t version = 3) {
-    bytes_ += "GGUF";
-    return number(version).number(tensors).number(keys);
-  }
-  Made& tensor(std::string_view name, std::vector<uint64_t> ne, uint32_t type, uint64_t offset) {
-    text(name).number(static_cast<uint32_t>(ne.size()));
-    for (const uint64_t n : ne) number(n);
-    return number(type).number(offset);
-  }
-  Made& zeros(size_t count) {
-    bytes_.append(count, '\0');
-    return *this;
-  }
-  bool loads() const {
-    const std::string path = test::scratch("made.gguf");
-    put(path, bytes_);
-    try {
-      read_gguf(path);
-      return true;
-    } catch (const Error&) {
-      return false;
-    }
-  }
-
- private:
-  std::string bytes_;
-};
+}
 
 TEST(BrokenInput, GgufLies) {
+  using Made = test::MadeGguf;
   const auto one = [](std::vector<uint64_t> ne, uint32_t type = 0, uint64_t offset = 0) {
-    return Made().header(1, 0).tensor("t", std::move(ne), type, offset).zeros(256).loads();
+    return loads(Made().header(1, 0).tensor("t", std::move(ne), type, offset).zeros(256));
   };
   const auto key = [](uint32_t type) { return Made().header(0, 1).text("key").number(type); };
-  EXPECT_TRUE(Made().header(0, 0).loads());
-  EXPECT_TRUE(Made().header(0, 0, 2).loads());
-  EXPECT_FALSE(Made().header(0, 0, 1).loads());
-  EXPECT_FALSE(Made().header(0, 0, 4).loads());
-  EXPECT_FALSE(Made().header(0, 0, 0x03000000).loads());  // big-endian
-  EXPECT_FALSE(Made().header(~uint64_t{0}, 0).zeros(100).loads());
-  EXPECT_FALSE(Made().header(0, ~uint64_t{0}).zeros(100).loads());
+  EXPECT_TRUE(loads(Made().header(0, 0)));
+  EXPECT_TRUE(loads(Made().header(0, 0, 2)));
+  EXPECT_FALSE(loads(Made().header(0, 0, 1)));
+  EXPECT_FALSE(loads(Made().header(0, 0, 4)));
+  EXPECT_FALSE(loads(Made().header(0, 0, 0x03000000)));  // big-endian
+  EXPECT_FALSE(loads(Made().header(~uint64_t{0}, 0).zeros(100)));
+  EXPECT_FALSE(loads(Made().header(0, ~uint64_t{0}).zeros(100)));
 
   EXPECT_TRUE(one({4, 4}));
   EXPECT_FALSE(one({4, 1000}));
@@ -215,26 +111,26 @@ TEST(BrokenInput, GgufLies) {
   EXPECT_FALSE(one({4}, 0, uint64_t{1} << 40));
   EXPECT_FALSE(one({4}, 0, ~uint64_t{31}));  // offset + size wraps
   const auto two = [](const char* name, uint64_t offset) {
-    return Made().header(2, 0).tensor("t", {16}, 0, 0).tensor(name, {16}, 0, offset).zeros(256).loads();
+    return loads(Made().header(2, 0).tensor("t", {16}, 0, 0).tensor(name, {16}, 0, offset).zeros(256));
   };
   EXPECT_TRUE(two("u", 64));
   EXPECT_FALSE(two("u", 32));  // overlap
   EXPECT_FALSE(two("t", 64));  // the same name
 
-  EXPECT_TRUE(key(8).text("value").loads());
-  EXPECT_FALSE(key(13).zeros(64).loads());
-  EXPECT_FALSE(key(8).number(~uint64_t{0}).zeros(64).loads());
-  EXPECT_FALSE(key(8).number(uint64_t{65}).zeros(64).loads());
-  EXPECT_FALSE(key(9).number(uint32_t{10}).number(uint64_t{1} << 61).zeros(64).loads());  // count x 8 wraps
-  EXPECT_FALSE(key(9).number(uint32_t{8}).number(uint64_t{1} << 40).zeros(64).loads());
-  EXPECT_FALSE(key(9).number(uint32_t{99}).number(uint64_t{0}).loads());
+  EXPECT_TRUE(loads(key(8).text("value")));
+  EXPECT_FALSE(loads(key(13).zeros(64)));
+  EXPECT_FALSE(loads(key(8).number(~uint64_t{0}).zeros(64)));
+  EXPECT_FALSE(loads(key(8).number(uint64_t{65}).zeros(64)));
+  EXPECT_FALSE(loads(key(9).number(uint32_t{10}).number(uint64_t{1} << 61).zeros(64)));  // count x 8 wraps
+  EXPECT_FALSE(loads(key(9).number(uint32_t{8}).number(uint64_t{1} << 40).zeros(64)));
+  EXPECT_FALSE(loads(key(9).number(uint32_t{99}).number(uint64_t{0})));
   Made deep = key(9);
   for (int i = 0; i < 5000; ++i) deep.number(uint32_t{9}).number(uint64_t{1});
-  EXPECT_FALSE(deep.loads());
-  EXPECT_FALSE(Made().header(0, 2).text("k").number(0u).zeros(1).text("k").number(0u).zeros(1).loads());
+  EXPECT_FALSE(loads(deep));
+  EXPECT_FALSE(loads(Made().header(0, 2).text("k").number(0u).zeros(1).text("k").number(0u).zeros(1)));
   for (const uint32_t alignment : {0u, 3u, 0x80000000u, 1u << 21})
-    EXPECT_FALSE(Made().header(0, 1).text("general.alignment").number(4u).number(alignment).loads());
-  EXPECT_FALSE(Made().header(0, 1).text("general.alignment").number(8u).text("32").loads());
+    EXPECT_FALSE(loads(Made().header(0, 1).text("general.alignment").number(4u).number(alignment)));
+  EXPECT_FALSE(loads(Made().header(0, 1).text("general.alignment").number(8u).text("32")));
 }
 
 TEST(BrokenInput, EmptyAndAbsent) {

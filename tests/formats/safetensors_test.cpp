@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/half.h"
+#include "formats/checkpoint.h"
 #include "tests/test_data.h"
 
 namespace margay {
@@ -72,7 +73,7 @@ TEST(Safetensors, EveryTypeMakesTheRoundTrip) {
 }
 
 TEST(Safetensors, ReadsWhatTheReferenceWrote) {
-  const Safetensors model(test::data("hf/tiny-llama3"));
+  const Checkpoint model(test::data("hf/tiny-llama3"));
   const TensorEntry& embedding = model.tensor("model.embed_tokens.weight");
   EXPECT_EQ(embedding.dtype, DType::BF16);
   EXPECT_EQ(embedding.shape, (std::vector<int64_t>{1024, 128}));
@@ -88,9 +89,9 @@ TEST(Safetensors, Shards) {
   write_safetensors(folder + "/two.safetensors", std::vector{entry("b", DType::F32, {1}, b)});
   const auto open = [&](const std::string& map) {
     write_text_file(folder + "/model.safetensors.index.json", "{\"weight_map\":{" + map + "}}");
-    return Safetensors(folder);
+    return Checkpoint(folder);
   };
-  const Safetensors model = open(R"("a":"one.safetensors","b":"two.safetensors")");
+  const Checkpoint model = open(R"("a":"one.safetensors","b":"two.safetensors")");
   EXPECT_EQ(model.tensors().size(), 2u);
   EXPECT_EQ(to_float(model.tensor("b")), b);
   EXPECT_THROW(open(R"("a":"two.safetensors","b":"two.safetensors")"), Error);
@@ -100,7 +101,26 @@ TEST(Safetensors, Shards) {
   EXPECT_THROW(open(R"("a":"../sharded/one.safetensors","b":"two.safetensors")"), Error);
   EXPECT_THROW(open(R"("a":"","b":"two.safetensors")"), Error);
   EXPECT_THROW(open(R"("a":1)"), Error);
-  EXPECT_THROW(Safetensors(fresh_folder("nothing")), Error);
+  EXPECT_THROW(Checkpoint(fresh_folder("nothing")), Error);
+}
+
+TEST(Safetensors, FloatsOfEightBits) {
+  const std::string path = raw_file("f8.safetensors",
+                                    R"({"e4m3":{"dtype":"F8_E4M3","shape":[6],"data_offsets":[0,6]},)"
+                                    R"("e5m2":{"dtype":"F8_E5M2","shape":[6],"data_offsets":[6,12]}})",
+                                    0);
+  // 1, -1, the largest, the smallest, -0, NaN
+  write_text_file(path, read_text_file(path) + std::string("\x38\xb8\x7e\x01\x80\x7f\x3c\xbc\x7b\x01\x80\x7e", 12));
+  const Safetensors file(path);
+  std::vector<float> e4m3 = to_float(file.tensor("e4m3")), e5m2 = to_float(file.tensor("e5m2"));
+  for (std::vector<float>* values : {&e4m3, &e5m2}) {
+    EXPECT_TRUE(std::isnan(values->back()));
+    EXPECT_TRUE(std::signbit((*values)[4]));
+    values->pop_back();
+  }
+  EXPECT_EQ(e4m3, (std::vector<float>{1, -1, 448, 1.0f / 512, 0}));
+  EXPECT_EQ(e5m2, (std::vector<float>{1, -1, 57344, 1.0f / 65536, 0}));
+  EXPECT_THROW(to_int64(file.tensor("e4m3")), Error);
 }
 
 TEST(Safetensors, ForeignTypesAreListedAndRefusedWhenRead) {
