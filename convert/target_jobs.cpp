@@ -23,7 +23,8 @@ TargetJobs::TargetJobs(const TargetOptions& options, ModelFacts facts, ConvertRe
 
 void TargetJobs::add(TensorJob job) {
   TargetChoice choice{job.from};
-  if (is_weight(job.from)) choice = choose_type(job.name, job.shape, options_.type, facts_, options_.overrides);
+  if (is_weight(job.from) || is_float(job.from))
+    choice = choose_type(job.name, job.shape, options_.type, facts_, options_.overrides);
   job.to = choice.type;
   report_.fallbacks += choice.fallback;
   if (choice.better)
