@@ -1,7 +1,6 @@
 // Files that are cut, flipped or lie: each must load or throw Error. Run the tests with the sanitizers too.
 #pragma once
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "formats/tensor_entry.h"
+#include "tests/peak_growth.h"
 
 namespace margay::test {
 
@@ -22,12 +22,6 @@ inline void put(const std::string& path, std::string_view bytes) {
   std::remove(path.c_str());
   std::ofstream(path, std::ios::binary | std::ios::trunc)
       .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
-
-inline long peak_memory_kib() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
 }
 
 // Reads everything a file offers, so that a bad view is touched.
@@ -42,7 +36,7 @@ inline uint64_t touch(const std::vector<TensorEntry>& tensors) {
 inline void survives(const std::string& path, const std::string& good, int flips, const std::function<void()>& read) {
   put(path, good);
   ASSERT_NO_THROW(read());
-  const long before = peak_memory_kib();
+  const PeakGrowth growth;
   const auto attempt = [&](const std::string& bytes) {
     put(path, bytes);
     try {
@@ -66,11 +60,7 @@ inline void survives(const std::string& path, const std::string& good, int flips
     }
     attempt(bytes);
   }
-#ifndef MARGAY_SANITIZED
-  EXPECT_LT(peak_memory_kib() - before, 64 << 10);
-#else
-  (void)before;
-#endif
+  growth.expect_below(64);
 }
 
 }  // namespace margay::test

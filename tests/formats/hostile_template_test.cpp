@@ -1,6 +1,5 @@
 // Templates that are broken or hostile: each ends in a text or one Error, in bounded time and memory.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/chat_template.h"
+#include "tests/peak_growth.h"
 #include "tests/test_data.h"
 
 namespace margay {
@@ -36,12 +36,6 @@ std::string outcome(const std::string& text, const jinja::Limits& limits = {}) {
     EXPECT_LT(message.size(), 400u);
     return message;
   }
-}
-
-long peak_memory_kib() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
 }
 
 std::string repeated(const std::string& text, int times) {
@@ -177,7 +171,7 @@ TEST(HostileTemplate, MutatedTemplatesEndInATextOrAnError) {
                                             "\n",          "\xff",        "{% endfor %}",
                                             "{% endif %}", " recursive ", "x",
                                             "|list",       "|tojson"};
-  const long before = peak_memory_kib();
+  const test::PeakGrowth growth;
   int texts = 0;
   for (int i = 0; i < 6000; ++i) {
     std::string text = seeds[i % seeds.size()];
@@ -206,11 +200,7 @@ TEST(HostileTemplate, MutatedTemplatesEndInATextOrAnError) {
     texts += !outcome(text, limits).starts_with("t: ");
   }
   EXPECT_GT(texts, 100);  // not all are broken: evaluation is reached
-#ifndef MARGAY_SANITIZED
-  EXPECT_LT(peak_memory_kib() - before, 128 << 10);
-#else
-  (void)before;
-#endif
+  growth.expect_below(128);
 }
 
 }  // namespace
